@@ -1,0 +1,36 @@
+"""trajlib: the training of a neural network as the trajectory of a dynamical system.
+
+>>> import trajlib as tl
+>>> gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris(), lr=1.0)
+>>> w0 = gd.network.init(100, seed=0)
+>>> div = tl.diverge(gd, w0, radius=1e-8, copies=5, steps=200)
+>>> div.distance.shape
+(100, 5, 201)
+"""
+
+from . import claims
+from .ensembles import Divergence, Interrupted, Trajectories, diverge, perturb, train
+from .maps import GradientDescent
+from .networks import Layers, Perceptron
+from .stability.distances import displacement, l1_distance, path_length
+from .tasks import Task, digits, iris
+
+__version__ = "0.1.0"
+__all__ = [
+    "Divergence",
+    "GradientDescent",
+    "Interrupted",
+    "Layers",
+    "Perceptron",
+    "Task",
+    "Trajectories",
+    "claims",
+    "digits",
+    "displacement",
+    "diverge",
+    "iris",
+    "l1_distance",
+    "path_length",
+    "perturb",
+    "train",
+]

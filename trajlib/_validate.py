@@ -1,0 +1,61 @@
+"""Checks of arguments: each error says what was given, what is allowed and what to do."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable
+
+import numpy as np
+
+
+def positive(name: str, value, *, zero: bool = False) -> float:
+    """A finite real number, positive (or zero where allowed)."""
+    allowed = "a finite number >= 0" if zero else "a positive finite number"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be {allowed}, got {value!r}")
+    if not np.isfinite(value) or value < 0 or (value == 0 and not zero):
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+    return float(value)
+
+
+def count(name: str, value, minimum: int = 0) -> int:
+    """An integer >= minimum."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer >= {minimum}, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}")
+    return int(value)
+
+
+def choice(name: str, value, allowed: Iterable[str]) -> str:
+    """One of a few words."""
+    allowed = tuple(allowed)
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return value
+
+
+def float64(name: str, value) -> np.ndarray:
+    """An array that is float64 already: nothing is converted in silence."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} must be a numpy array of float64, got {type(value).__name__}; use np.asarray(..., dtype=float)")
+    if value.dtype != np.float64:
+        raise TypeError(f"{name} must be float64, got {value.dtype}; convert with .astype(np.float64) if that is what you mean")
+    return value
+
+
+def finite(name: str, value: np.ndarray) -> np.ndarray:
+    """An array without nan or inf."""
+    bad = ~np.isfinite(value)
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(f"{name} must be finite, got {value[where]} at index {where} ({int(bad.sum())} such entries)")
+    return value
+
+
+def weights(w, n_parameters: int, *, name: str = "w") -> np.ndarray:
+    """Flat weight vectors (..., n_parameters), float64; nan and inf are let through (a diverged state has a loss too)."""
+    w = float64(name, w)
+    if w.ndim == 0 or w.shape[-1] != n_parameters:
+        raise ValueError(f"{name} must have shape (..., {n_parameters}), one flat weight vector a network, got {w.shape}")
+    return w

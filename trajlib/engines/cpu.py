@@ -1,0 +1,206 @@
+"""The fused CPU engine: prepares memory for the kernel, compiles it once for the sizes at hand, and runs it on threads.
+
+Networks sit in vectors of eight (``lanes.LANES``); a group is a vector of references and the vectors of their copies. How networks are
+grouped, and on how many threads they run, changes nothing in any network's result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from . import kernel
+from .lanes import LANES
+
+_ACTIVATION = {"sigmoid": kernel.SIGMOID, "tanh": kernel.TANH, "relu": kernel.RELU}
+_LOSS = {"cross_entropy": kernel.CROSS_ENTROPY, "half_squared_error": kernel.HALF_SQUARED_ERROR}
+_compiling = threading.Lock()
+SECONDS_PER_OPERATION = 1.2e-10
+"""Rough cost of one multiply-add of one network, to cut long runs into pieces short enough to stop."""
+
+
+def aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros whose first byte lies on a cache line."""
+    size = int(np.prod(shape))
+    raw = np.zeros(size + 8)
+    offset = (-raw.ctypes.data // 8) % 8
+    return raw[offset : offset + size].reshape(shape)
+
+
+@cache
+def _source() -> int:
+    """A number that changes with the text of this package (the disk cache must not serve code of another version)."""
+    digest = hashlib.sha256()
+    for name in ("lanes.py", "elementary.py", "kernel.py"):
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    return int.from_bytes(digest.digest()[:7], "big")
+
+
+_kernels: dict[tuple, object] = {}
+
+
+def _compiled(sizes: tuple[int, int, int], activation: str, loss: str, arguments: tuple):
+    """The kernel for one architecture, compiled; machine code comes from the disk cache where an earlier process left it."""
+    key = (sizes, activation, loss)
+    constants = (*sizes, _ACTIVATION[activation], _LOSS[loss], _source())
+    signature = tuple(numba.typeof(a) for a in arguments)
+    with _compiling:
+        if key not in _kernels:
+            try:
+                advance = kernel.build(*constants, numba.njit(nogil=True, cache=True))
+                advance.compile(signature)
+            except (RuntimeError, OSError) as error:  # no place for a cache, the folder went away, the disk is full
+                _warn_cache(error)
+                advance = kernel.build(*constants, numba.njit(nogil=True))
+                advance.compile(signature)
+            _kernels[key] = advance
+    return _kernels[key]
+
+
+def _warn_cache(error: Exception) -> None:
+    warnings.warn(
+        f"compiled code cannot be cached on disk ({error}); every new process will compile it again, a few seconds each time. "
+        "Set the environment variable NUMBA_CACHE_DIR to a folder that can be written to",
+        RuntimeWarning,
+        stacklevel=6,
+    )
+
+
+def n_threads(threads: int | None) -> int:
+    """The number asked for, else TRAJLIB_THREADS, else the cores this process may use."""
+    if threads is not None:
+        return threads
+    given = os.environ.get("TRAJLIB_THREADS", "")
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class FusedRun:
+    """One ensemble on its way: state in vector order, and the arrays that the kernel fills.
+
+    Parameters are those of :func:`trajlib.engines.iterate`; ``record`` holds any of loss, norm, weights, distance, gradient.
+    """
+
+    name = "cpu"
+
+    def __init__(self, gd, reference, copies, *, steps, every, record, threads):
+        net, task = gd.network, gd.task
+        self._n, size = reference.shape
+        n_copies = 0 if copies is None else copies.shape[1]
+        self.threads = n_threads(threads)
+        # few initial conditions with many copies fill the vectors better when each copy has a reference of its own beside it
+        self._spread = n_copies > 1 and -(-self._n * n_copies // LANES) * 2 < -(-self._n // LANES) * (1 + n_copies)
+        self._copies = n_copies
+        lr = np.broadcast_to(gd.lr, reference.shape[:-1])
+        if self._spread:
+            reference = np.repeat(reference, n_copies, axis=0)
+            lr = np.repeat(lr, n_copies)
+            copies = copies.reshape(-1, 1, size)
+        rows = len(reference)
+        groups = max(1, -(-rows // LANES))
+        depth = 1 if copies is None else 1 + copies.shape[1]
+        self._state = aligned((groups, depth, size * LANES))
+        lanes = self._state.reshape(groups, depth, size, LANES)
+        self._rate = aligned((groups, LANES))
+        self._rate[...] = 1.0
+        self._rate.reshape(-1)[:rows] = lr
+        padded = np.zeros((groups * LANES, depth, size))
+        padded[:rows, 0] = reference
+        if copies is not None:
+            padded[:rows, 1:] = copies
+        lanes[...] = padded.reshape(groups, LANES, depth, size).transpose(0, 2, 3, 1)
+        self._rows = rows
+        records = steps // every + 1
+        shape = {
+            "loss": (rows, records),
+            "norm": (rows, records),
+            "weights": (rows, records, size),
+            "distance": (rows, depth - 1, records),
+            "gradient": (rows, size),
+        }
+        self._out = {k: np.full(s if k in record else (0,) * len(s), np.nan) for k, s in shape.items()}
+        self._nonfinite = np.full((rows, depth), -1, dtype=np.int64)
+        self._every = every
+        self._x = np.ascontiguousarray(task.x.T).ravel()
+        self._y = np.ascontiguousarray(gd.targets.T).ravel()
+        self._samples = len(task.x)
+        self._divisor, self._decay = float(gd.divisor), float(gd.weight_decay)
+        self._sizes = (net.n_inputs, net.n_hidden, net.n_outputs)
+        self._activation, self._loss = net.activation, net.loss
+        operations = self._samples * (3 * size + 30 * (net.n_hidden + net.n_outputs))
+        self.seconds_per_step = groups * LANES * depth * operations * SECONDS_PER_OPERATION / min(self.threads, groups)
+
+    @property
+    def description(self) -> str:
+        """What ran, for the result."""
+        return f"fused CPU kernel, {self.threads} thread{'s' * (self.threads > 1)}"
+
+    def _arguments(self, first: int, end: int):
+        """Kernel arguments for groups first ... end - 1."""
+        size = self._state.shape[-1] // LANES
+        width = (self._sizes[1] + self._sizes[2]) * kernel.BLOCK * LANES
+        rows = slice(first * LANES, min(end * LANES, self._rows))
+        out = [self._out[k][rows] if self._out[k].size else self._out[k] for k in self._out]
+        return (
+            self._state[first:end],
+            self._rate[first:end],
+            aligned((size * LANES,)),
+            aligned((width,)),
+            self._x,
+            self._y,
+            self._samples,
+            self._divisor,
+            self._decay,
+        ), (*out, self._nonfinite[rows])
+
+    def _call(self, first, end, start, stop, last):
+        before, after = self._arguments(first, end)
+        arguments = (*before, start, stop, last, self._every, *after)
+        advance = _compiled(self._sizes, self._activation, self._loss, arguments)
+        advance(*arguments)
+
+    def advance(self, start: int, stop: int, last: bool) -> bool:
+        """Move everything from step ``start`` to ``stop``; False if Ctrl-C came (the step range is completed all the same)."""
+        groups = len(self._state)
+        parts = min(self.threads, groups)
+        cuts = [groups * i // parts for i in range(parts + 1)]
+        undisturbed = True
+        with ThreadPoolExecutor(parts) as pool:
+            futures = [
+                pool.submit(self._call, a, b, start, stop, last) for a, b in zip(cuts, cuts[1:], strict=False)
+            ]
+            while True:
+                try:
+                    wait(futures)
+                    break
+                except KeyboardInterrupt:
+                    undisturbed = False
+        for future in futures:
+            future.result()
+        return undisturbed
+
+    def results(self) -> dict[str, np.ndarray]:
+        """Recorded arrays, the state now (reference, copies) and the first non-finite steps, in the caller's order."""
+        groups, depth, width = self._state.shape
+        size = width // LANES
+        rows = self._state.reshape(groups, depth, size, LANES).transpose(0, 3, 1, 2).reshape(-1, depth, size)[: self._rows]
+        out = {k: v for k, v in self._out.items() if v.size}
+        if not self._spread:
+            return out | {"reference": rows[:, 0], "copies": rows[:, 1:], "nonfinite": self._nonfinite}
+        n, m = self._n, self._copies
+        one_each = {k: v[::m] for k, v in out.items() if k != "distance"}
+        if "distance" in out:
+            one_each["distance"] = out["distance"].reshape(n, m, -1)
+        nonfinite = np.column_stack([self._nonfinite[::m, 0], self._nonfinite[:, 1].reshape(n, m)])
+        return one_each | {"reference": rows[::m, 0], "copies": rows[:, 1].reshape(n, m, size), "nonfinite": nonfinite}

@@ -1,0 +1,223 @@
+"""The fused kernel: gradient descent of many one-hidden-layer networks, the whole step in one loop, eight networks a vector.
+
+Operation order (the specification; tests/specification.py is its plain-Python twin), for one network and one sample:
+z_j = b1_j + x_0 W1_0j + x_1 W1_1j + ...;  h_j = act(z_j);  a_k = b2_k + h_0 W2_0k + h_1 W2_1k + ...;
+cross entropy: m = max_k a_k, e_k = exp(a_k - m), s = e_0 + e_1 + ..., delta_k = e_k (1/s) - y_k, loss = log(s) - sum_k y_k (a_k - m);
+half squared error: delta_k = a_k - y_k, loss = sum_k delta_k delta_k / 2;
+g_j = (W2_j0 delta_0 + W2_j1 delta_1 + ...) act'(h_j); gradient terms x_i g_j, g_j, h_j delta_k, delta_k.
+Terms of the samples are added in sample order to 0; gradient = sum / divisor + decay * w with divisor n (cross entropy) or 1;
+w <- w - lr * gradient. The loss is sum / divisor + (decay / 2) (w_0 w_0 + w_1 w_1 + ...).
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+from . import elementary as el
+from .lanes import LANES, accumulate, constant, lane_of, load, load_wide, samples_of, store, where_less
+
+SIGMOID, TANH, RELU = 0, 1, 2
+CROSS_ENTROPY, HALF_SQUARED_ERROR = 0, 1
+BLOCK = 8
+"""Samples that share one load of the weights."""
+
+
+@njit(forceinline=True)
+def _activate(z, kind, zero):
+    if kind == SIGMOID:
+        return el.sigmoid(z, zero)
+    if kind == TANH:
+        return el.tanh(z, zero)
+    return where_less(z, zero, zero, z)
+
+
+@njit(forceinline=True)
+def _slope(h, kind, zero):
+    """Derivative of the activation, from its value."""
+    if kind == SIGMOID:
+        return h * (1.0 - h)
+    if kind == TANH:
+        return 1.0 - h * h
+    return where_less(zero, h, zero + 1.0, zero)
+
+
+@njit(forceinline=True)
+def _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, zero):
+    """Add the gradient terms of samples i0, i0 + 1, ... (as many as ``zero`` is wide) to ``acc``; return the loss so far."""
+    b1 = d * h
+    w2 = b1 + h
+    b2 = w2 + h * c
+    for j in range(h):
+        z = load(w, b1 + j, zero)
+        for i in range(d):
+            z = z + load(w, i * h + j, zero) * samples_of(x, i * n + i0, zero)
+        store(scratch, j, _activate(z, act, zero))
+    for k in range(c):
+        a = load(w, b2 + k, zero)
+        for j in range(h):
+            a = a + load(w, w2 + j * c + k, zero) * load_wide(scratch, j, zero)
+        store(scratch, h + k, a)
+    if cost == CROSS_ENTROPY:
+        top = load_wide(scratch, h, zero)
+        for k in range(1, c):
+            a = load_wide(scratch, h + k, zero)
+            top = where_less(top, a, a, top)
+        total = zero
+        label = zero
+        for k in range(c):
+            a = load_wide(scratch, h + k, zero) - top
+            if with_loss:
+                label = label + samples_of(y, k * n + i0, zero) * a
+            e = el.exp(a, zero)
+            total = total + e
+            store(scratch, h + k, e)
+        inverse = 1.0 / total
+        if with_loss:
+            loss = accumulate(loss, el.log(total, zero) - label)
+        for k in range(c):
+            delta = load_wide(scratch, h + k, zero) * inverse - samples_of(y, k * n + i0, zero)
+            store(scratch, h + k, delta)
+    else:
+        square = zero
+        for k in range(c):
+            delta = load_wide(scratch, h + k, zero) - samples_of(y, k * n + i0, zero)
+            square = square + delta * delta
+            store(scratch, h + k, delta)
+        if with_loss:
+            loss = accumulate(loss, square * 0.5)
+    one = constant(0.0, 1)
+    for k in range(c):
+        store(acc, b2 + k, accumulate(load(acc, b2 + k, one), load_wide(scratch, h + k, zero)))
+    for j in range(h):
+        unit = load_wide(scratch, j, zero)
+        g = zero
+        for k in range(c):
+            delta = load_wide(scratch, h + k, zero)
+            slot = w2 + j * c + k
+            store(acc, slot, accumulate(load(acc, slot, one), unit * delta))
+            g = g + load(w, slot, zero) * delta
+        g = g * _slope(unit, act, zero)
+        store(acc, b1 + j, accumulate(load(acc, b1 + j, one), g))
+        for i in range(d):
+            slot = i * h + j
+            store(acc, slot, accumulate(load(acc, slot, one), samples_of(x, i * n + i0, zero) * g))
+    return loss
+
+
+@njit(forceinline=True)
+def _gradient(w, acc, scratch, x, y, n, d, h, c, act, cost, with_loss):
+    """Sum of the gradient terms over the samples into ``acc``; returns the sum of the losses."""
+    one = constant(0.0, 1)
+    block = constant(0.0, BLOCK)
+    for p in range((d + 1) * h + (h + 1) * c):
+        store(acc, p, one)
+    loss = one
+    whole = n - n % BLOCK
+    for i0 in range(0, whole, BLOCK):
+        loss = _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, block)
+    for i0 in range(whole, n):
+        loss = _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, one)
+    return loss
+
+
+@njit(forceinline=True)
+def _l1(w, v, size, minus):
+    """Sum over the parameters of \|w - minus * v\|, in parameter order; minus is 0 or 1."""
+    one = constant(0.0, 1)
+    total = one
+    for p in range(size):
+        difference = load(w, p, one)
+        if minus:
+            difference = difference - load(v, p, one)
+        total = total + where_less(difference, one, one - difference, difference)
+    return total
+
+
+@njit(forceinline=True)
+def _step(w, acc, size, divisor, decay, rate):
+    """w - rate * (acc / divisor + decay * w) in place; returns 0 where all of w is finite, nan elsewhere."""
+    one = constant(0.0, 1)
+    lr = load(rate, 0, one)
+    check = one
+    for p in range(size):
+        value = load(w, p, one)
+        value = value - lr * (load(acc, p, one) / (one + divisor) + value * decay)
+        store(w, p, value)
+        check = check + (value - value)
+    return check
+
+
+def build(d, h, c, act, cost, source, jit):
+    """Compile ``advance`` for one architecture (all sizes constants of the machine code).
+
+    ``source`` identifies the text of this package: it is part of the key of Numba's disk cache, which would otherwise not
+    notice a change in the functions inlined here. ``jit`` is the decorator, with or without the cache.
+    """
+
+    @jit
+    def advance(
+        state, rate, acc, scratch, x, y, n, divisor, decay, start, stop, last, every,
+        loss, norm, weights, distance, gradient, nonfinite,
+    ):  # fmt: skip
+        """Move groups of networks from step ``start`` to ``stop``, recording every ``every``-th state on the way.
+
+        state: (groups, 1 + copies, parameters * LANES), reference first, updated in place. rate: (groups, LANES). Outputs
+        of size 0 are not recorded: loss, norm (networks, records); weights (networks, records, parameters); distance
+        (networks, copies, records); gradient (networks, parameters), of the state at ``stop``. nonfinite (networks,
+        1 + copies): first step whose weights are not finite, left alone where it is not negative. The state at ``stop`` is recorded
+        (and its loss and gradient evaluated) if ``last``; otherwise the next call does so.
+        """
+        source  # noqa: B018
+        size = (d + 1) * h + (h + 1) * c
+        one = constant(0.0, 1)
+        for group in range(state.shape[0]):
+            first = group * LANES
+            lanes = min(LANES, nonfinite.shape[0] - first)
+            reference = state[group, 0]
+            for t in range(start, stop + 1):
+                final = t == stop
+                if final and not last:
+                    break
+                record = t % every == 0
+                r = t // every
+                if record and norm.size > 0:
+                    total = _l1(reference, reference, size, False)
+                    for lane in range(lanes):
+                        norm[first + lane, r] = lane_of(total, lane)
+                if record and weights.size > 0:
+                    for lane in range(lanes):
+                        for p in range(size):
+                            weights[first + lane, r, p] = reference[p * LANES + lane]
+                for m in range(state.shape[1]):
+                    w = state[group, m]
+                    if m > 0 and record and distance.size > 0:
+                        total = _l1(w, state[group, 0], size, True)
+                        for lane in range(lanes):
+                            distance[first + lane, m - 1, r] = lane_of(total, lane)
+                # the reference moves last: the copies' distances refer to it
+                for m in range(state.shape[1] - 1, -1, -1):
+                    if final and (m > 0 or (loss.size == 0 and gradient.size == 0)):
+                        continue
+                    w = state[group, m]
+                    with_loss = m == 0 and record and loss.size > 0
+                    total = _gradient(w, acc, scratch, x, y, n, d, h, c, act, cost, with_loss)
+                    if with_loss:
+                        penalty = one
+                        for p in range(size):
+                            penalty = penalty + load(w, p, one) * load(w, p, one)
+                        total = total / (one + divisor) + penalty * (0.5 * decay)
+                        for lane in range(lanes):
+                            loss[first + lane, r] = lane_of(total, lane)
+                    if final:
+                        if gradient.size > 0:
+                            for p in range(size):
+                                value = load(acc, p, one) / (one + divisor) + load(w, p, one) * decay
+                                for lane in range(lanes):
+                                    gradient[first + lane, p] = lane_of(value, lane)
+                        continue
+                    check = _step(w, acc, size, divisor, decay, rate[group])
+                    for lane in range(lanes):
+                        if lane_of(check, lane) != 0.0 and nonfinite[first + lane, m] < 0:
+                            nonfinite[first + lane, m] = t + 1
+
+    return advance

@@ -1,0 +1,1 @@
+"""Stability of trajectories: distances, growth rates, tangent dynamics."""
