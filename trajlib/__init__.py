@@ -13,6 +13,7 @@ from .ensembles import Divergence, Interrupted, Trajectories, diverge, perturb, 
 from .maps import GradientDescent
 from .networks import Layers, Perceptron
 from .stability.distances import displacement, l1_distance, path_length
+from .stability.tangent import Tangent, tangent
 from .tasks import Task, digits, iris
 
 __version__ = "0.1.0"
@@ -22,6 +23,7 @@ __all__ = [
     "Interrupted",
     "Layers",
     "Perceptron",
+    "Tangent",
     "Task",
     "Trajectories",
     "claims",
@@ -32,5 +34,6 @@ __all__ = [
     "l1_distance",
     "path_length",
     "perturb",
+    "tangent",
     "train",
 ]

@@ -63,9 +63,9 @@ def _bar(progress: bool | None, steps: int, label: str):
 
 def iterate(
     gd, reference, copies=None, *, steps, every=1, record=frozenset(), engine="auto", device=None, threads=None,
-    progress=None, label="steps",
+    progress=None, label="steps", tangent=False,
 ):  # fmt: skip
-    """Apply a map ``steps`` times to references (n, p) and to their copies (n, m, p).
+    """Apply a map ``steps`` times to references (n, p) and to their copies, or its tangent map to vectors (n, m, p).
 
     Returns the engine's arrays (see ``FusedRun.results``), the number of steps done (fewer after Ctrl-C), and a description of what ran.
     """
@@ -74,7 +74,7 @@ def iterate(
     if name == "cpu":
         from .cpu import FusedRun
 
-        run = FusedRun(gd, reference, copies, threads=threads, **options)
+        run = FusedRun(gd, reference, copies, threads=threads, tangent=tangent, **options)
     else:
         from .torch import TorchRun
 

@@ -47,10 +47,10 @@ def _source() -> int:
 _kernels: dict[tuple, object] = {}
 
 
-def _compiled(sizes: tuple[int, int, int], activation: str, loss: str, arguments: tuple):
+def _compiled(sizes: tuple[int, int, int], activation: str, loss: str, tangent: bool, arguments: tuple):
     """The kernel for one architecture, compiled; machine code comes from the disk cache where an earlier process left it."""
-    key = (sizes, activation, loss)
-    constants = (*sizes, _ACTIVATION[activation], _LOSS[loss], _source())
+    key = (sizes, activation, loss, tangent)
+    constants = (*sizes, _ACTIVATION[activation], _LOSS[loss], tangent, _source())
     signature = tuple(numba.typeof(a) for a in arguments)
     with _compiling:
         if key not in _kernels:
@@ -89,12 +89,13 @@ def n_threads(threads: int | None) -> int:
 class FusedRun:
     """One ensemble on its way: state in vector order, and the arrays that the kernel fills.
 
-    Parameters are those of :func:`trajlib.engines.iterate`; ``record`` holds any of loss, norm, weights, distance, gradient.
+    Parameters are those of :func:`trajlib.engines.iterate`; ``record`` holds any of loss, norm, weights, distance, gradient. With
+    ``tangent`` the copies are tangent vectors, and distance holds their L1 norms.
     """
 
     name = "cpu"
 
-    def __init__(self, gd, reference, copies, *, steps, every, record, threads):
+    def __init__(self, gd, reference, copies, *, steps, every, record, threads, tangent=False):
         net, task = gd.network, gd.task
         self._n, size = reference.shape
         n_copies = 0 if copies is None else copies.shape[1]
@@ -137,7 +138,7 @@ class FusedRun:
         self._samples = len(task.x)
         self._divisor, self._decay = float(gd.divisor), float(gd.weight_decay)
         self._sizes = (net.n_inputs, net.n_hidden, net.n_outputs)
-        self._activation, self._loss = net.activation, net.loss
+        self._activation, self._loss, self._tangent = net.activation, net.loss, tangent
         operations = self._samples * (3 * size + 30 * (net.n_hidden + net.n_outputs))
         self.seconds_per_step = groups * LANES * depth * operations * SECONDS_PER_OPERATION / min(self.threads, groups)
 
@@ -149,13 +150,13 @@ class FusedRun:
     def _arguments(self, first: int, end: int):
         """Kernel arguments for groups first ... end - 1."""
         size = self._state.shape[-1] // LANES
-        width = (self._sizes[1] + self._sizes[2]) * kernel.BLOCK * LANES
+        width = 2 * (self._sizes[1] + self._sizes[2]) * kernel.BLOCK * LANES
         rows = slice(first * LANES, min(end * LANES, self._rows))
         out = [self._out[k][rows] if self._out[k].size else self._out[k] for k in self._out]
         return (
             self._state[first:end],
             self._rate[first:end],
-            aligned((size * LANES,)),
+            aligned((size * LANES * (self._state.shape[1] if self._tangent else 1),)),
             aligned((width,)),
             self._x,
             self._y,
@@ -167,7 +168,7 @@ class FusedRun:
     def _call(self, first, end, start, stop, last):
         before, after = self._arguments(first, end)
         arguments = (*before, start, stop, last, self._every, *after)
-        advance = _compiled(self._sizes, self._activation, self._loss, arguments)
+        advance = _compiled(self._sizes, self._activation, self._loss, self._tangent, arguments)
         advance(*arguments)
 
     def advance(self, start: int, stop: int, last: bool) -> bool:

@@ -1,12 +1,15 @@
 """The fused kernel: gradient descent of many one-hidden-layer networks, the whole step in one loop, eight networks a vector.
 
+A group is a reference and what travels with it: perturbed copies, or tangent vectors v <- v - lr (H v + decay v).
+
 Operation order (the specification; tests/specification.py is its plain-Python twin), for one network and one sample:
 z_j = b1_j + x_0 W1_0j + x_1 W1_1j + ...;  h_j = act(z_j);  a_k = b2_k + h_0 W2_0k + h_1 W2_1k + ...;
 cross entropy: m = max_k a_k, e_k = exp(a_k - m), s = e_0 + e_1 + ..., delta_k = e_k (1/s) - y_k, loss = log(s) - sum_k y_k (a_k - m);
 half squared error: delta_k = a_k - y_k, loss = sum_k delta_k delta_k / 2;
 g_j = (W2_j0 delta_0 + W2_j1 delta_1 + ...) act'(h_j); gradient terms x_i g_j, g_j, h_j delta_k, delta_k.
 Terms of the samples are added in sample order to 0; gradient = sum / divisor + decay * w with divisor n (cross entropy) or 1;
-w <- w - lr * gradient. The loss is sum / divisor + (decay / 2) (w_0 w_0 + w_1 w_1 + ...).
+w <- w - lr * gradient. The loss is sum / divisor + (decay / 2) (w_0 w_0 + w_1 w_1 + ...). The order of the tangent terms is that of
+``_tangent_samples``, read from top to bottom.
 """
 
 from __future__ import annotations
@@ -105,18 +108,91 @@ def _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, 
 
 
 @njit(forceinline=True)
-def _gradient(w, acc, scratch, x, y, n, d, h, c, act, cost, with_loss):
-    """Sum of the gradient terms over the samples into ``acc``; returns the sum of the losses."""
+def _slope_change(h, rh, kind, zero):
+    """Derivative of the slope along the tangent, from the activation and its own derivative ``rh``."""
+    if kind == SIGMOID:
+        return (1.0 - 2.0 * h) * rh
+    if kind == TANH:
+        return -2.0 * h * rh
+    return zero
+
+
+@njit(forceinline=True)
+def _tangent_samples(w, v, acc, scratch, x, y, n, i0, d, h, c, act, cost, zero):
+    """Add the terms of H v (Pearlmutter's R operator) to ``acc``, after ``_samples`` has left h and delta in ``scratch``."""
+    b1 = d * h
+    w2 = b1 + h
+    b2 = w2 + h * c
+    rh0 = h + c  # slots of the scratch: derivatives of the hidden units, then of the residuals
+    rd0 = rh0 + h
+    one = constant(0.0, 1)
+    for j in range(h):
+        rz = load(v, b1 + j, zero)
+        for i in range(d):
+            rz = rz + load(v, i * h + j, zero) * samples_of(x, i * n + i0, zero)
+        store(scratch, rh0 + j, rz * _slope(load_wide(scratch, j, zero), act, zero))
+    mean = zero
+    for k in range(c):
+        ra = load(v, b2 + k, zero)
+        for j in range(h):
+            slot = w2 + j * c + k
+            ra = ra + load(v, slot, zero) * load_wide(scratch, j, zero)
+            ra = ra + load(w, slot, zero) * load_wide(scratch, rh0 + j, zero)
+        if cost == CROSS_ENTROPY:
+            q = load_wide(scratch, h + k, zero) + samples_of(y, k * n + i0, zero)
+            mean = mean + q * ra
+        store(scratch, rd0 + k, ra)
+    for k in range(c):
+        rd = load_wide(scratch, rd0 + k, zero)
+        if cost == CROSS_ENTROPY:
+            q = load_wide(scratch, h + k, zero) + samples_of(y, k * n + i0, zero)
+            rd = q * (rd - mean)
+            store(scratch, rd0 + k, rd)
+        store(acc, b2 + k, accumulate(load(acc, b2 + k, one), rd))
+    for j in range(h):
+        unit = load_wide(scratch, j, zero)
+        rh = load_wide(scratch, rh0 + j, zero)
+        g = zero
+        rg = zero
+        for k in range(c):
+            slot = w2 + j * c + k
+            delta = load_wide(scratch, h + k, zero)
+            rd = load_wide(scratch, rd0 + k, zero)
+            store(acc, slot, accumulate(load(acc, slot, one), rh * delta + unit * rd))
+            weight = load(w, slot, zero)
+            g = g + weight * delta
+            rg = rg + (load(v, slot, zero) * delta + weight * rd)
+        rg = rg * _slope(unit, act, zero) + g * _slope_change(unit, rh, act, zero)
+        store(acc, b1 + j, accumulate(load(acc, b1 + j, one), rg))
+        for i in range(d):
+            slot = i * h + j
+            store(acc, slot, accumulate(load(acc, slot, one), samples_of(x, i * n + i0, zero) * rg))
+
+
+@njit(forceinline=True)
+def _gradient(group, m, depth, acc, scratch, x, y, n, d, h, c, act, cost, with_loss):
+    """Sums over the samples into ``acc``: gradient terms of member ``m``, then H v terms of members m + 1 ... m + depth - 1.
+
+    Returns the sum of the losses of member ``m``.
+    """
     one = constant(0.0, 1)
     block = constant(0.0, BLOCK)
-    for p in range((d + 1) * h + (h + 1) * c):
+    size = (d + 1) * h + (h + 1) * c
+    for p in range(depth * size):
         store(acc, p, one)
     loss = one
+    w = group[m]
     whole = n - n % BLOCK
     for i0 in range(0, whole, BLOCK):
         loss = _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, block)
+        for k in range(1, depth):
+            own = acc[k * size * LANES :]
+            _tangent_samples(w, group[m + k], own, scratch, x, y, n, i0, d, h, c, act, cost, block)
     for i0 in range(whole, n):
         loss = _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, one)
+        for k in range(1, depth):
+            own = acc[k * size * LANES :]
+            _tangent_samples(w, group[m + k], own, scratch, x, y, n, i0, d, h, c, act, cost, one)
     return loss
 
 
@@ -147,8 +223,8 @@ def _step(w, acc, size, divisor, decay, rate):
     return check
 
 
-def build(d, h, c, act, cost, source, jit):
-    """Compile ``advance`` for one architecture (all sizes constants of the machine code).
+def build(d, h, c, act, cost, tangent, source, jit):
+    """Compile ``advance`` for one architecture (all sizes constants of the machine code), for copies or for tangent vectors.
 
     ``source`` identifies the text of this package: it is part of the key of Numba's disk cache, which would otherwise not
     notice a change in the functions inlined here. ``jit`` is the decorator, with or without the cache.
@@ -161,9 +237,9 @@ def build(d, h, c, act, cost, source, jit):
     ):  # fmt: skip
         """Move groups of networks from step ``start`` to ``stop``, recording every ``every``-th state on the way.
 
-        state: (groups, 1 + copies, parameters * LANES), reference first, updated in place. rate: (groups, LANES). Outputs
+        state: (groups, 1 + copies, parameters * LANES), reference first, updated in place (copies, or tangent vectors). rate: (groups, LANES). Outputs
         of size 0 are not recorded: loss, norm (networks, records); weights (networks, records, parameters); distance
-        (networks, copies, records); gradient (networks, parameters), of the state at ``stop``. nonfinite (networks,
+        (networks, copies, records), for tangent vectors their L1 norms; gradient (networks, parameters), of the state at ``stop``. nonfinite (networks,
         1 + copies): first step whose weights are not finite, left alone where it is not negative. The state at ``stop`` is recorded
         (and its loss and gradient evaluated) if ``last``; otherwise the next call does so.
         """
@@ -191,16 +267,17 @@ def build(d, h, c, act, cost, source, jit):
                 for m in range(state.shape[1]):
                     w = state[group, m]
                     if m > 0 and record and distance.size > 0:
-                        total = _l1(w, state[group, 0], size, True)
+                        total = _l1(w, state[group, 0], size, not tangent)
                         for lane in range(lanes):
                             distance[first + lane, m - 1, r] = lane_of(total, lane)
-                # the reference moves last: the copies' distances refer to it
-                for m in range(state.shape[1] - 1, -1, -1):
+                # the reference moves last: the distances refer to it
+                for m in range(0 if tangent else state.shape[1] - 1, -1, -1):
                     if final and (m > 0 or (loss.size == 0 and gradient.size == 0)):
                         continue
+                    depth = state.shape[1] if tangent and not final else 1
                     w = state[group, m]
                     with_loss = m == 0 and record and loss.size > 0
-                    total = _gradient(w, acc, scratch, x, y, n, d, h, c, act, cost, with_loss)
+                    total = _gradient(state[group], m, depth, acc, scratch, x, y, n, d, h, c, act, cost, with_loss)
                     if with_loss:
                         penalty = one
                         for p in range(size):
@@ -215,9 +292,10 @@ def build(d, h, c, act, cost, source, jit):
                                 for lane in range(lanes):
                                     gradient[first + lane, p] = lane_of(value, lane)
                         continue
-                    check = _step(w, acc, size, divisor, decay, rate[group])
-                    for lane in range(lanes):
-                        if lane_of(check, lane) != 0.0 and nonfinite[first + lane, m] < 0:
-                            nonfinite[first + lane, m] = t + 1
+                    for k in range(depth):
+                        check = _step(state[group, m + k], acc[k * size * LANES :], size, divisor, decay, rate[group])
+                        for lane in range(lanes):
+                            if lane_of(check, lane) != 0.0 and nonfinite[first + lane, m + k] < 0:
+                                nonfinite[first + lane, m + k] = t + 1
 
     return advance

@@ -1,0 +1,94 @@
+"""Tangent dynamics: how infinitesimal perturbations travel along a training trajectory.
+
+A tangent vector v at w moves by the Jacobian of the map, v <- J(w) v = v - lr H(w) v. The fused engine applies H without
+forming it (Pearlmutter's R operator), so that a vector costs about as much as a network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import _validate
+from ..engines import iterate
+
+__all__ = ["Tangent", "tangent"]
+
+
+@dataclass(frozen=True, eq=False)
+class Tangent:
+    """What :func:`tangent` returns. n networks, k vectors of each, r recorded times, p parameters.
+
+    Attributes
+    ----------
+    times : ndarray (r,), int
+        Recorded steps.
+    norm : ndarray (n, k, r)
+        L1 norms of the vectors.
+    vectors : ndarray (n, k, p)
+        The vectors after the last step.
+    final : ndarray (n, p)
+        The states after the last step.
+    """
+
+    times: np.ndarray
+    norm: np.ndarray = field(repr=False)
+    vectors: np.ndarray = field(repr=False)
+    final: np.ndarray = field(repr=False)
+
+
+def tangent(
+    gd, w0: np.ndarray, vectors: np.ndarray, steps: int, *, every: int = 1, threads: int | None = None, progress: bool | None = None
+) -> Tangent:
+    """Carry tangent vectors along training trajectories: the exact linear limit of :func:`trajlib.diverge`.
+
+    Parameters
+    ----------
+    gd : GradientDescent
+        The map.
+    w0 : ndarray (n, p), float64
+        Initial conditions.
+    vectors : ndarray (n, k, p), float64
+        Tangent vectors at each of them; not renormalised on the way.
+    steps : int
+        How often the map is applied, >= 0.
+    every : int
+        Steps between recorded norms, >= 1.
+    threads, progress
+        As in :func:`trajlib.train`.
+
+    Returns
+    -------
+    Tangent
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, shape or range.
+
+    References
+    ----------
+    B. A. Pearlmutter, Neural Computation 6 (1994) 147.
+
+    Examples
+    --------
+    >>> import trajlib as tl
+    >>> gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris(), lr=0.01)
+    >>> w0 = gd.network.init(3, seed=0)
+    >>> tl.tangent(gd, w0, np.ones((3, 2, 83)), steps=10).norm.shape
+    (3, 2, 11)
+    """
+    p = gd.network.n_parameters
+    w0 = _validate.finite("w0", _validate.weights(w0, p, name="w0"))
+    vectors = _validate.finite("vectors", _validate.weights(vectors, p, name="vectors"))
+    if w0.ndim != 2 or len(w0) == 0 or vectors.ndim != 3 or len(vectors) != len(w0) or vectors.shape[1] == 0:
+        raise ValueError(f"w0 must have shape (n, {p}) and vectors (n, k, {p}), got {w0.shape} and {vectors.shape}")
+    steps, every = _validate.count("steps", steps), _validate.count("every", every, 1)
+    out, done, _ = iterate(
+        gd, w0, vectors, steps=steps, every=every, record=("distance",), engine="cpu", threads=threads, progress=progress,
+        label="tangent", tangent=True,
+    )  # fmt: skip
+    if done < steps:
+        raise KeyboardInterrupt
+    return Tangent(np.arange(0, steps + 1, every), out["distance"], out["copies"], out["reference"])
