@@ -1,1 +1,244 @@
-"""stub"""
+"""The ledger: what a paper claims, what was measured, and the verdict that follows from it.
+
+A claim is listed in data/claims.yml. A chapter gives, for each of its claims, named conditions that the measurement fulfils or not, and the
+verdict is computed from them: all hold - reproduced, some - partly, none - not reproduced. The executed notebook carries
+the verdicts as data, and the scoreboard of the whole book is read from there.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from ._files import data_file
+
+__all__ = ["VERDICTS", "Claim", "Finding", "Ledger", "fraction", "load", "Scoreboard"]
+
+VERDICTS = ("reproduced", "partly", "not reproduced", "not testable")
+MIME = "application/vnd.trajlib.claims+json"
+_SYMBOL = {"reproduced": "✓", "partly": "◐", "not reproduced": "✗", "not testable": "–"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of a paper: id, chapter, paper (bibliography key), where in it, the claim in our words, the value it reports if any."""
+
+    id: str
+    chapter: str
+    paper: str
+    where: str
+    claim: str
+    reported: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of checking a claim: its verdict, what was measured (in words, with numbers), and each condition with its outcome."""
+
+    claim: Claim
+    verdict: str
+    measured: str
+    conditions: tuple[tuple[str, bool], ...]
+
+
+def load(chapter: str | None = None) -> tuple[Claim, ...]:
+    """The listed claims, all or those of one chapter, in the order of the list.
+
+    Raises
+    ------
+    ValueError
+        If the chapter has none.
+    """
+    claims = tuple(Claim(**entry) for entry in yaml.safe_load(data_file("claims.yml").read_text(encoding="utf-8")))
+    if chapter is None:
+        return claims
+    own = tuple(claim for claim in claims if claim.chapter == chapter)
+    if not own:
+        raise ValueError(f"no claims for chapter {chapter!r}; chapters are {', '.join(sorted({c.chapter for c in claims}))}")
+    return own
+
+
+def fraction(holds: np.ndarray) -> str:
+    """How many of an ensemble fulfil something, with a 95 % Wilson interval.
+
+    Parameters
+    ----------
+    holds : ndarray (n,), bool
+        One entry a member.
+
+    Returns
+    -------
+    str
+
+    References
+    ----------
+    E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
+
+    Examples
+    --------
+    >>> fraction(np.array([True] * 90 + [False] * 10))
+    '90 of 100 (83-94 %)'
+    """
+    k, n, z = int(np.sum(holds)), int(np.size(holds)), 1.959964
+    centre = (k / n + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * np.sqrt(k / n * (1 - k / n) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return f"{k:,} of {n:,} ({100 * max(centre - half, 0):.0f}-{100 * min(centre + half, 1):.0f} %)"
+
+
+class Ledger:
+    """The findings of one chapter, filled claim by claim; shows itself as a table in a notebook.
+
+    Parameters
+    ----------
+    chapter : str
+        Name of the chapter in data/claims.yml.
+
+    Examples
+    --------
+    >>> ledger = Ledger("low-learning-rate")
+    >>> ledger.check("loss-decreases", "20 of 20 networks", {"the loss never rises": True})
+    'reproduced'
+    """
+
+    def __init__(self, chapter: str):
+        self.chapter = chapter
+        self._claims = {claim.id: claim for claim in load(chapter)}
+        self._findings: dict[str, Finding] = {}
+
+    def check(self, claim: str, measured: str, conditions: dict[str, bool]) -> str:
+        """Enter what was measured and which conditions hold; returns the verdict.
+
+        Parameters
+        ----------
+        claim : str
+            Id of the claim.
+        measured : str
+            The numbers, with their uncertainties.
+        conditions : dict of str to bool
+            Each part of the claim in words, and whether the measurement fulfils it.
+
+        Returns
+        -------
+        str
+            "reproduced" if all hold, "partly" if some do, "not reproduced" if none does.
+
+        Raises
+        ------
+        ValueError
+            If the chapter has no such claim, or there are no conditions.
+        TypeError
+            If a condition is not a bool.
+        """
+        for text, holds in conditions.items():
+            if not isinstance(holds, bool | np.bool_):
+                raise TypeError(f"condition {text!r} of claim {claim!r} must be True or False, got {holds!r}")
+        if not conditions:
+            raise ValueError(f"claim {claim!r} needs at least one condition; use not_testable() if it cannot be tested")
+        held = [bool(holds) for holds in conditions.values()]
+        verdict = "reproduced" if all(held) else "partly" if any(held) else "not reproduced"
+        return self._enter(claim, verdict, measured, tuple(zip(conditions, held, strict=True)))
+
+    def not_testable(self, claim: str, why: str) -> str:
+        """Enter that a claim cannot be tested, and why."""
+        return self._enter(claim, "not testable", why, ())
+
+    def _enter(self, claim, verdict, measured, conditions) -> str:
+        if claim not in self._claims:
+            raise ValueError(f"chapter {self.chapter!r} has no claim {claim!r}; it has {', '.join(self._claims)}")
+        self._findings[claim] = Finding(self._claims[claim], verdict, measured, conditions)
+        return verdict
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings in the order of the list.
+
+        Raises
+        ------
+        ValueError
+            If a claim of the chapter has not been checked.
+        """
+        missing = [claim for claim in self._claims if claim not in self._findings]
+        if missing:
+            raise ValueError(f"claims of chapter {self.chapter!r} not checked yet: {', '.join(missing)}")
+        return tuple(self._findings[claim] for claim in self._claims)
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        findings = self.findings
+        return {
+            "text/plain": "\n".join(f"{f.verdict:>15}  {f.claim.claim}  [{f.measured}]" for f in findings),
+            "text/html": _table(findings),
+            MIME: {"chapter": self.chapter, "findings": [asdict(f) for f in findings]},
+        }
+
+
+def _chip(verdict: str, count: str = "") -> str:
+    style = verdict.replace(" ", "-")
+    return f'<span class="tl-verdict tl-{style}">{_SYMBOL[verdict]} {html.escape(count)}{verdict}</span>'
+
+
+def _table(findings) -> str:
+    rows = []
+    for f in findings:
+        parts = "".join(f"<li>{_SYMBOL['reproduced' if ok else 'not reproduced']} {html.escape(t)}</li>" for t, ok in f.conditions)
+        reported = f"<br>Reported: {html.escape(f.claim.reported)}" if f.claim.reported else ""
+        rows.append(
+            f"<tr><td>{html.escape(f.claim.claim)}<br><small>{html.escape(f.claim.where)}{reported}</small></td>"
+            f"<td>{_chip(f.verdict)}</td><td>{html.escape(f.measured)}<ul>{parts}</ul></td></tr>"
+        )
+    head = "<tr><th>Claim</th><th>Verdict</th><th>Measured here, and what it was asked</th></tr>"
+    return f'<div class="tl-claims"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def read(notebook: str | Path) -> dict | None:
+    """The verdicts that an executed notebook carries, or None."""
+    for cell in json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]:
+        for output in cell.get("outputs", ()):
+            if MIME in output.get("data", {}):
+                return output["data"][MIME]
+    return None
+
+
+class Scoreboard:
+    """Verdicts of all executed chapters, as a table in a notebook.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where the executed notebooks are.
+
+    Raises
+    ------
+    FileNotFoundError
+        If none of them carries verdicts.
+    """
+
+    def __init__(self, folder: str | Path = "."):
+        found = [read(path) for path in sorted(Path(folder).glob("*.ipynb"))]
+        order = {name: i for i, name in enumerate(dict.fromkeys(claim.chapter for claim in load()))}
+        self.chapters = sorted((f for f in found if f), key=lambda f: order[f["chapter"]])
+        if not self.chapters:
+            raise FileNotFoundError(f"no executed chapter with verdicts in {str(folder)!r}; run 'make notebooks'")
+
+    @property
+    def counts(self) -> dict[str, Counter]:
+        """For each chapter, how many claims have which verdict."""
+        return {c["chapter"]: Counter(f["verdict"] for f in c["findings"]) for c in self.chapters}
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        counts = self.counts
+        rows = []
+        for chapter in self.chapters:
+            name, of = chapter["chapter"], counts[chapter["chapter"]]
+            chips = " ".join(_chip(v, f"{of[v]} ") for v in VERDICTS if of[v])
+            title = name.replace("-", " ").capitalize()
+            rows.append(f'<tr><td><a href="{name}.html#claims-checked">{title}</a></td><td>{sum(of.values())}</td><td>{chips}</td></tr>')
+        head = "<tr><th>Chapter</th><th>Claims</th><th>Verdicts</th></tr>"
+        table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+        plain = "\n".join(f"{name}: " + ", ".join(f"{n} {v}" for v, n in c.items()) for name, c in counts.items())
+        return {"text/plain": plain, "text/html": f'<div class="tl-claims tl-scoreboard">{table}</div>'}

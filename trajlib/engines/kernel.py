@@ -198,7 +198,7 @@ def _gradient(group, m, depth, acc, scratch, x, y, n, d, h, c, act, cost, with_l
 
 @njit(forceinline=True)
 def _l1(w, v, size, minus):
-    """Sum over the parameters of \|w - minus * v\|, in parameter order; minus is 0 or 1."""
+    """Sum over the parameters of |w - minus * v|, in parameter order; minus is 0 or 1."""
     one = constant(0.0, 1)
     total = one
     for p in range(size):

@@ -1,0 +1,74 @@
+# Everything runs in .venv, which the targets fill on first use and again only when constraints.txt or pyproject.toml change.
+# A fresh machine needs python3 (3.11 or later), make and git; once the packages are installed, all of it works offline.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check -qq
+PINS := constraints.txt pyproject.toml
+
+EXTRAS_book := book
+EXTRAS_test := book,test,torch
+EXTRAS_bench := bench,torch
+
+# Caches live in _build, so that a build leaves nothing else behind.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/_build/.pycache
+export NUMBA_CACHE_DIR := $(CURDIR)/_build/.numba
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/_build/.hypothesis
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+# What a chapter's output depends on beside its own text. The library's compiled kernels and the book's execution cache
+# do not notice a change there by themselves: Numba looks at the file of the compiled function alone, jupyter-cache at
+# the code cells alone.
+INPUTS := trajlib data constraints.txt
+FORGET_KERNELS := $(PY) tools/fingerprint.py --stamp _build/.library --clear _build/.numba -- trajlib constraints.txt
+FORGET_PAGES := $(PY) tools/fingerprint.py --stamp _build/.inputs \
+	--clear _build/.jupyter_cache _build/.doctrees _build/html _build/jupyter_execute -- $(INPUTS)
+
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help book notebooks test lint bench clean
+
+help:  ## say what the targets do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+book: $(VENV)/.installed-book  ## build the book, executing what changed: _build/html/index.html
+	@$(FORGET_KERNELS)
+	@$(FORGET_PAGES)
+	$(VENV)/bin/jupyter-book build . --all -W -n --keep-going
+
+notebooks: $(VENV)/.installed-book  ## execute the chapters that changed into book/*.ipynb
+	@$(FORGET_KERNELS)
+	$(PY) tools/execute_notebooks.py $(INPUTS)
+
+test: $(VENV)/.installed-test  ## run the tests; ARGS='-k name -x' goes to pytest
+	@$(FORGET_KERNELS)
+	$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-test  ## check format, style and types
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy trajlib
+
+bench: $(VENV)/.installed-bench  ## run benchmarks/*.py, which write data/benchmarks/*.json
+	@$(FORGET_KERNELS)
+	@mkdir -p data/benchmarks
+	@set -e; for script in $$(grep -l __main__ benchmarks/*.py); do echo "$(PY) $$script"; $(PY) "$$script"; done
+
+clean:  ## remove everything that was built; .venv stays
+	rm -rf _build
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "trajlib needs Python 3.11 or later, and $(PYTHON) is not; try make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { rm -rf $(VENV); echo "$(PYTHON) could not make a virtual environment (on Debian: apt install python3-venv)" >&2; exit 1; }
+
+# The build backend goes into .venv too, so that installing again needs no network either.
+$(VENV)/.installed-%: $(PINS) | $(PY)
+	@echo "installing trajlib[$(EXTRAS_$*)] into $(VENV) ..."
+	@$(PIP) install -c constraints.txt hatchling editables
+	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[$(EXTRAS_$*)]'
+	@touch $@ $(if $(filter test,$*),$(VENV)/.installed-book)

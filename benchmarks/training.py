@@ -1,0 +1,247 @@
+"""Training 3,000 Iris networks by gradient descent: trajlib against what one would otherwise write.
+
+Every implementation takes (gd, w0, steps) and returns the loss before each step, (n, steps), and the final weights, (n, p), in
+float64 throughout. They are checked against each other before they are timed. Run as a script, this writes
+data/benchmarks/training.json; it takes three minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from _timing import in_new_process, interleaved, machine, spread, write
+
+import trajlib as tl
+
+OUTPUT = Path(__file__).resolve().parent.parent / "data" / "benchmarks" / "training.json"
+NETWORKS, ROUNDS, TOLERANCE = 3000, 15, 1e-9
+TARGETS = {"pytorch_loop": 50.0, "pytorch_batched": 8.0, "jax": 3.5}
+"""How many times faster than each of these trajlib is meant to be."""
+
+
+def trajlib_fused(gd, w0, steps, threads=None):
+    """The fused engine, through the public call."""
+    run = tl.train(gd, w0, steps, threads=threads, progress=False)
+    return run.loss[:, :steps], run.final
+
+
+def pytorch_loop(gd, w0, steps):
+    """The usual training loop: a module, a criterion, an optimiser; one network after the other."""
+    import torch
+    from torch import nn
+
+    x, y = torch.tensor(gd.task.x), torch.tensor(gd.task.y)
+    losses, finals = np.empty((len(w0), steps)), []
+    for i, start in enumerate(w0):
+        W1, b1, W2, b2 = map(torch.tensor, gd.network.unpack(start))
+        first, second = nn.Linear(*W1.shape), nn.Linear(*W2.shape)
+        model = nn.Sequential(first, nn.Sigmoid(), second).double()
+        first.weight.data, first.bias.data, second.weight.data, second.bias.data = W1.T, b1, W2.T, b2
+        criterion, optimizer = nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=gd.lr)
+        for t in range(steps):
+            optimizer.zero_grad()
+            loss = criterion(model(x), y)
+            loss.backward()
+            optimizer.step()
+            losses[i, t] = loss.item()
+        final = (first.weight.T, first.bias, second.weight.T, second.bias)
+        finals.append(gd.network.pack(*(a.detach().numpy() for a in final)))
+    return losses, np.array(finals)
+
+
+def pytorch_batched(gd, w0, steps, block=None):
+    """All networks in one tensor (or ``block`` at a time), batched matrix products and autograd.
+
+    Samples lie along the last axis: faster than the usual order, and than torch.func.vmap of grad (README.md).
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    if block:
+        parts = [pytorch_batched(gd, w0[i : i + block], steps) for i in range(0, len(w0), block)]
+        return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    x, y = torch.tensor(gd.task.x.T.copy()), torch.tensor(gd.task.y).expand(len(w0), -1)
+    W1, b1, W2, b2 = parameters = [torch.tensor(a).requires_grad_() for a in gd.network.unpack(w0)]
+    losses = []
+    for _ in range(steps):
+        hidden = torch.sigmoid(W1.mT @ x + b1[..., None])
+        loss = cross_entropy(W2.mT @ hidden + b2[..., None], y, reduction="none").mean(dim=1)
+        gradients = torch.autograd.grad(loss.sum(), parameters)
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.sub_(gradient, alpha=gd.lr)
+        losses.append(loss.detach())
+    return torch.stack(losses, dim=1).numpy(), gd.network.pack(*(a.detach().numpy() for a in parameters))
+
+
+@cache
+def compile_jax(gd, networks, steps, block=None):
+    """jit(vmap(scan)) compiled for these sizes (or, with ``block``, lax.map over vmapped blocks), and the seconds it took."""
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+    x, targets = jnp.asarray(gd.task.x.T), jnp.asarray(gd.targets.T)
+
+    def loss(w):
+        W1, b1, W2, b2 = w
+        outputs = W2.T @ jax.nn.sigmoid(W1.T @ x + b1[:, None]) + b2[:, None]
+        return (jax.nn.logsumexp(outputs, axis=0) - (outputs * targets).sum(axis=0)).mean()
+
+    def step(w, _):
+        value, gradient = jax.value_and_grad(loss)(w)
+        return jax.tree.map(lambda a, g: a - gd.lr * g, w, gradient), value
+
+    def train(w):
+        return jax.lax.scan(step, w, length=steps)
+
+    every = partial(jax.lax.map, train, batch_size=block) if block else jax.vmap(train)
+    shapes = [
+        jax.ShapeDtypeStruct(a.shape, a.dtype)
+        for a in gd.network.unpack(np.empty((networks, gd.network.n_parameters)))
+    ]
+    began = time.perf_counter()
+    compiled = jax.jit(every).lower(tuple(shapes)).compile()
+    return compiled, time.perf_counter() - began
+
+
+def jax_scan(gd, w0, steps, block=None):
+    """JAX, compiled for the CPU; a time-step loop inside XLA."""
+    compiled, _ = compile_jax(gd, len(w0), steps, block)
+    w, losses = compiled(tuple(map(np.ascontiguousarray, gd.network.unpack(w0))))
+    return np.asarray(losses), gd.network.pack(*map(np.asarray, w))
+
+
+# name: what it is, the call, networks and steps of one timed call (about a second each; the loop on a sample)
+IMPLEMENTATIONS = {
+    "trajlib": ("trajlib, fused engine", trajlib_fused, NETWORKS, 400),
+    "trajlib_one_thread": ("trajlib, one thread", partial(trajlib_fused, threads=1), NETWORKS, 200),
+    "pytorch_loop": ("PyTorch, the usual loop", pytorch_loop, 5, 500),
+    "pytorch_batched": ("PyTorch, batched", pytorch_batched, NETWORKS, 40),
+    "pytorch_blocks": ("PyTorch, batched, blocks of 100", partial(pytorch_batched, block=100), NETWORKS, 40),
+    "jax": ("JAX, jit(vmap(scan))", jax_scan, NETWORKS, 40),
+    "jax_blocks": ("JAX, blocks of 250", partial(jax_scan, block=250), NETWORKS, 40),
+}
+
+START = """
+import json, time
+began = time.perf_counter()
+import trajlib as tl
+imported = time.perf_counter()
+gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris(split_seed=0), lr=1.0)
+w0 = gd.network.init(16, seed=0)
+prepared = time.perf_counter()
+tl.train(gd, w0, 10)
+first = time.perf_counter()
+tl.train(gd, w0, 10)
+again = time.perf_counter() - first
+print(json.dumps({"import_s": round(imported - began, 3), "compile_or_load_s": round(first - prepared - again, 3)}))
+"""
+
+DIVERGE = """
+import json, resource, sys, time
+import trajlib as tl
+gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris(split_seed=0), lr=1.0)
+began = time.perf_counter()
+div = tl.diverge(gd, gd.network.init(500, seed=0), radius=1e-8, copies=5, steps=5000, seed=1, progress=False)
+wall = time.perf_counter() - began
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+print(json.dumps({"networks": 3000, "steps": 5000, "wall_s": round(wall, 2), "peak_gb": round(peak / 1e9, 3)}))
+"""
+
+
+def setting(networks: int):
+    """The map and the initial conditions that all implementations share."""
+    gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris(split_seed=0), lr=1.0)
+    return gd, gd.network.init(networks, seed=0)
+
+
+def disagreement(gd, w0, steps, names) -> dict[str, float]:
+    """Largest difference of any loss from trajlib's, over ``steps`` steps."""
+    losses = {name: IMPLEMENTATIONS[name][1](gd, w0, steps)[0] for name in names}
+    return {name: float(np.abs(value - losses["trajlib"]).max()) for name, value in losses.items()}
+
+
+def measure() -> dict:
+    """Everything that the result file holds under ``results``."""
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # first, while this process is small: a child's peak starts at its parent's
+        cold, warm = (in_new_process(START, NUMBA_CACHE_DIR=folder) for _ in range(2))
+        diverge = in_new_process(DIVERGE, NUMBA_CACHE_DIR=folder)
+    gd, w0 = setting(NETWORKS)
+    differences = disagreement(gd, w0[:50], 10, IMPLEMENTATIONS)
+    if not max(differences.values()) < TOLERANCE:
+        raise SystemExit(f"the implementations do not compute the same thing: {differences}")
+    calls = {
+        name: partial(call, gd, w0[:networks], steps)
+        for name, (_, call, networks, steps) in IMPLEMENTATIONS.items()
+    }
+    timed = interleaved(calls, ROUNDS)
+    microseconds = {
+        name: 1e6 * timed[name][:, 0] / (networks * steps)
+        for name, (*_, networks, steps) in IMPLEMENTATIONS.items()
+    }
+    jax_compile_s = compile_jax(gd, NETWORKS, IMPLEMENTATIONS["jax"][-1], None)[1]  # what the timed calls ran
+    return {
+        "agreement": {"steps": 10, "tolerance": TOLERANCE, "largest_difference": differences},
+        "implementations": {
+            name: {
+                "label": label,
+                "networks": networks,
+                "steps": steps,
+                "us_per_network_step": spread(microseconds[name]),
+                "times_trajlib": spread(microseconds[name] / microseconds["trajlib"]),
+                "target": TARGETS.get(name),
+                "cores_busy": round(float(np.median(timed[name][:, 1])), 2),
+                "rounds": [float(f"{value:.4g}") for value in microseconds[name]],
+            }
+            for name, (label, _, networks, steps) in IMPLEMENTATIONS.items()
+        },
+        "start": {"cold_cache": cold, "warm_cache": warm, "jax_compile_s": round(jax_compile_s, 3)},
+        "diverge": diverge,
+    }
+
+
+def show(results: dict) -> None:
+    """A table for the terminal."""
+    print(f"{'':34}{'us per network step':>26}{'times trajlib':>24}{'target':>8}{'cores':>7}")
+    for row in results["implementations"].values():
+        us, ratio = row["us_per_network_step"], row["times_trajlib"]
+        target = f">= {row['target']:g}" if row["target"] else ""
+        print(
+            f"{row['label']:34}{us['median']:12.3f} ({us['quartiles'][0]:.3f}-{us['quartiles'][1]:.3f})".ljust(
+                61
+            )
+            + f"{ratio['median']:10.2f} ({ratio['quartiles'][0]:.2f}-{ratio['quartiles'][1]:.2f})".ljust(24)
+            + f"{target:>7}{row['cores_busy']:7.2f}"
+        )
+    for key in ("start", "diverge"):
+        print(key, results[key])
+
+
+def main() -> None:
+    load, began = os.getloadavg()[0], time.perf_counter()
+    if load > 0.5:
+        print(f"the machine is busy (load {load:.2f}): numbers worth keeping come from a quiet one")
+    results = measure()
+    show(results)
+    manifest = {
+        "made_by": "python benchmarks/training.py",
+        "setting": "Iris (split seed 0, 120 samples), 4-10-3 sigmoid, cross entropy, lr 1, initial conditions of seed 0, float64",
+        "rounds": ROUNDS,
+        "seconds": round(time.perf_counter() - began),
+        "load_before": round(load, 2),
+        "trajlib": tl.__version__,
+        "machine": machine("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib"),
+    }
+    write(OUTPUT, results, manifest)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Execute the chapters: each MyST notebook book/*.md becomes the .ipynb beside it, with outputs.
+
+Run twice on the same inputs, it writes the same bytes: cell ids come from the position of the cell, and
+neither times nor versions nor widget ids are kept. A chapter is executed only if its text, its .ipynb or
+one of the inputs (the library, the data) is not what it was when it was last executed here.
+"""
+
+import argparse
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+from fingerprint import fingerprint
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = ROOT / "book"
+STAMPS = ROOT / "_build" / "notebooks"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def chapters() -> list[Path]:
+    """The pages of the book that are MyST notebooks: those whose front matter names a kernel."""
+    return [page for page in sorted(BOOK.glob("*.md")) if "\nkernelspec:" in front_matter(page)]
+
+
+def front_matter(page: Path) -> str:
+    text = page.read_text(encoding="utf-8")
+    return text[: text.find("\n---", 3)] if text.startswith("---\n") else ""
+
+
+def from_source(page: Path) -> NotebookNode:
+    """The notebook that `page` describes, not executed, with its metadata as they are committed."""
+    notebook = jupytext.read(page)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    notebook.metadata = NotebookNode(
+        kernelspec=NotebookNode(display_name="Python 3", language="python", name="python3"),
+        language_info=NotebookNode(name="python"),
+    )
+    for position, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{position:03d}"
+    return notebook
+
+
+def drifted(page: Path) -> list[str]:
+    """How the .ipynb beside `page` differs from it, one line a difference; empty if the two say the same."""
+    target = page.with_suffix(".ipynb")
+    if not target.is_file():
+        return [f"{target.name} is missing"]
+    source, executed = from_source(page), nbformat.read(target, as_version=4)
+    differences = [
+        f"{target.name}, {left.id}: the {part} is not that of {page.name}"
+        for left, right in zip(source.cells, executed.cells, strict=False)
+        for part in ("id", "cell_type", "source", "metadata")
+        if left[part] != right[part]
+    ]
+    if len(source.cells) != len(executed.cells):
+        differences.append(f"{target.name} has {len(executed.cells)} cells, {page.name} {len(source.cells)}")
+    differences += [
+        f"{target.name}, {cell.id}: never executed"
+        for cell in executed.cells
+        if cell.cell_type == "code"
+        and cell.source.strip()
+        and cell.execution_count is None
+        and "skip-execution" not in cell.metadata.get("tags", [])
+    ]
+    return differences
+
+
+def execute(page: Path) -> NotebookNode:
+    """The notebook that `page` describes, executed in the folder of the page."""
+    notebook = from_source(page)
+    cell_metadata = [dict(cell.metadata) for cell in notebook.cells]
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=1200,
+        resources={"metadata": {"path": str(page.parent)}},
+        record_timing=False,
+        store_widget_state=False,
+        coalesce_streams=True,
+        skip_cells_with_tag="skip-execution",
+    )
+    client.execute(env={**os.environ, "PYTHONHASHSEED": "0"})
+    for cell, metadata in zip(notebook.cells, cell_metadata, strict=True):
+        cell.metadata = NotebookNode(metadata)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+            refuse_noise(page, cell)
+    notebook.metadata = from_source(page).metadata
+    nbformat.validate(notebook)
+    return notebook
+
+
+def refuse_noise(page: Path, cell: NotebookNode) -> None:
+    """Fail on an output that no reader wants and that would change from run to run."""
+    tags = cell.metadata.get("tags", [])
+    if "remove-stderr" in tags:
+        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    for output in cell.outputs:
+        text = output.get("text", "") or output.get("data", {}).get("text/plain", "")
+        fault = ""
+        if output.get("name") == "stderr":
+            fault = "writes to stderr; tag it remove-stderr if it must"
+        elif " at 0x" in text and "remove-output" not in tags:
+            fault = "shows an address; assign its last value to a name"
+        if fault:
+            raise SystemExit(f"{page.name}, {cell.id} {fault}:\n{text}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only fail where a pair has drifted apart")
+    parser.add_argument("inputs", type=Path, nargs="*", help="files and folders that the outputs depend on")
+    args = parser.parse_args()
+
+    if args.check:
+        sys.exit("\n".join(line for page in chapters() for line in drifted(page)) or None)
+
+    inputs = fingerprint(args.inputs)
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    for page in chapters():
+        target, stamp = page.with_suffix(".ipynb"), STAMPS / f"{page.stem}.sha256"
+        if target.is_file() and stamp.is_file() and stamp.read_text() == state(page, target, inputs):
+            continue
+        print(f"executing {page.relative_to(ROOT)} ...", flush=True)
+        notebook = execute(page)
+        target.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+        stamp.write_text(state(page, target, inputs))
+
+
+def state(page: Path, target: Path, inputs: str) -> str:
+    return hashlib.sha256(page.read_bytes() + target.read_bytes() + inputs.encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    main()
