@@ -16,6 +16,8 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/_build/.pycache
 export NUMBA_CACHE_DIR := $(CURDIR)/_build/.numba
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/_build/.hypothesis
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
+# A progress bar in a published cell would be noise.
+export TRAJLIB_PROGRESS := off
 
 # What a chapter's output depends on beside its own text. The library's compiled kernels and the book's execution cache
 # do not notice a change there by themselves: Numba looks at the file of the compiled function alone, jupyter-cache at
@@ -23,7 +25,7 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 INPUTS := trajlib data constraints.txt
 FORGET_KERNELS := $(PY) tools/fingerprint.py --stamp _build/.library --clear _build/.numba -- trajlib constraints.txt
 FORGET_PAGES := $(PY) tools/fingerprint.py --stamp _build/.inputs \
-	--clear _build/.jupyter_cache _build/.doctrees _build/html _build/jupyter_execute -- $(INPUTS)
+	--clear _build/.jupyter_cache _build/.doctrees _build/html _build/jupyter_execute -- $(INPUTS) $(filter-out book/intro.ipynb,$(wildcard book/*.ipynb))
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:

@@ -1,7 +1,7 @@
-"""What benchmarks share: interleaved timing, medians with quartiles, a description of the machine, the result file.
+"""What benchmarks share: interleaved timing, medians with quartiles, the machine in words, the result file.
 
-Alternatives are timed in turn, round after round, and ratios are formed within a round: what else the machine does then hits all
-of them alike.
+Alternatives are timed in turn, round after round, and ratios are formed within a round: what else the machine
+does then hits all of them alike.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def spread(values: np.ndarray) -> dict[str, float | list[float]]:
 
 
 def in_new_process(code: str, **environment: str) -> dict:
-    """What ``code`` prints as JSON, run by a fresh interpreter, with the wall seconds of that whole process."""
+    """What ``code`` prints as JSON in a fresh interpreter, with the wall seconds of that whole process."""
     began = time.perf_counter()
     child = subprocess.run(
         [sys.executable, "-c", code],

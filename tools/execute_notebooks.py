@@ -24,8 +24,9 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def chapters() -> list[Path]:
-    """The pages of the book that are MyST notebooks: those whose front matter names a kernel."""
-    return [page for page in sorted(BOOK.glob("*.md")) if "\nkernelspec:" in front_matter(page)]
+    """The pages of the book that are MyST notebooks, those whose front matter names a kernel; the intro, which reads the others, last."""
+    pages = [page for page in sorted(BOOK.glob("*.md")) if "\nkernelspec:" in front_matter(page)]
+    return sorted(pages, key=lambda page: page.stem == "intro")
 
 
 def front_matter(page: Path) -> str:
@@ -121,10 +122,12 @@ def main() -> None:
     if args.check:
         sys.exit("\n".join(line for page in chapters() for line in drifted(page)) or None)
 
-    inputs = fingerprint(args.inputs)
+    library = fingerprint(args.inputs)
     STAMPS.mkdir(parents=True, exist_ok=True)
     for page in chapters():
         target, stamp = page.with_suffix(".ipynb"), STAMPS / f"{page.stem}.sha256"
+        others = [other.with_suffix(".ipynb") for other in chapters() if other != page]
+        inputs = library + (fingerprint(others) if page.stem == "intro" else "")
         if target.is_file() and stamp.is_file() and stamp.read_text() == state(page, target, inputs):
             continue
         print(f"executing {page.relative_to(ROOT)} ...", flush=True)

@@ -1,8 +1,9 @@
 """The ledger: what a paper claims, what was measured, and the verdict that follows from it.
 
 A claim is listed in data/claims.yml. A chapter gives, for each of its claims, named conditions that the measurement fulfils or not, and the
-verdict is computed from them: all hold - reproduced, some - partly, none - not reproduced. The executed notebook carries
-the verdicts as data, and the scoreboard of the whole book is read from there.
+verdict is computed from them: all hold - reproduced, some - partly, none - not reproduced. A condition on a share of an ensemble that lies
+within the ensemble's own uncertainty marks the verdict as one that another seed can change. The executed notebook carries the verdicts
+as data, and the scoreboard of the whole book is read from there.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ import yaml
 
 from ._files import data_file
 
-__all__ = ["VERDICTS", "Claim", "Finding", "Ledger", "fraction", "load", "Scoreboard"]
+__all__ = ["VERDICTS", "Claim", "Finding", "Ledger", "Scoreboard", "Share", "fraction", "load", "share"]
 
 VERDICTS = ("reproduced", "partly", "not reproduced", "not testable")
 MIME = "application/vnd.trajlib.claims+json"
-_SYMBOL = {"reproduced": "✓", "partly": "◐", "not reproduced": "✗", "not testable": "–"}
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,33 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of checking a claim: its verdict, what was measured (in words, with numbers), and each condition with its outcome."""
+    """What came of checking a claim: its verdict, what was measured (in words, with numbers), each condition with its outcome, and
+    whether another seed can change the verdict."""
 
     claim: Claim
     verdict: str
     measured: str
     conditions: tuple[tuple[str, bool], ...]
+    depends_on_seed: bool = False
+
+
+@dataclass(frozen=True)
+class Share:
+    """Whether a property holds in at least a given share of an ensemble, and whether the ensemble is large enough to say.
+
+    Attributes
+    ----------
+    holds : bool
+        The observed share reaches the threshold.
+    decided : bool
+        The threshold lies outside the 95 % interval of the share: another seed would say the same.
+    """
+
+    holds: bool
+    decided: bool
+
+    def __bool__(self) -> bool:
+        return self.holds
 
 
 def load(chapter: str | None = None) -> tuple[Claim, ...]:
@@ -64,8 +85,16 @@ def load(chapter: str | None = None) -> tuple[Claim, ...]:
     return own
 
 
+def _wilson(holds: np.ndarray) -> tuple[int, int, float, float]:
+    """Count, size and 95 % interval of a share (E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209)."""
+    k, n, z = int(np.sum(holds)), int(np.size(holds)), 1.959964
+    centre = (k / n + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * np.sqrt(k / n * (1 - k / n) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return k, n, max(centre - half, 0.0), min(centre + half, 1.0)
+
+
 def fraction(holds: np.ndarray) -> str:
-    """How many of an ensemble fulfil something, with a 95 % Wilson interval.
+    """How many of an ensemble fulfil something, in words, with a 95 % Wilson interval.
 
     Parameters
     ----------
@@ -76,19 +105,36 @@ def fraction(holds: np.ndarray) -> str:
     -------
     str
 
-    References
-    ----------
-    E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
-
     Examples
     --------
     >>> fraction(np.array([True] * 90 + [False] * 10))
     '90 of 100 (83-94 %)'
     """
-    k, n, z = int(np.sum(holds)), int(np.size(holds)), 1.959964
-    centre = (k / n + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(k / n * (1 - k / n) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return f"{k:,} of {n:,} ({100 * max(centre - half, 0):.0f}-{100 * min(centre + half, 1):.0f} %)"
+    k, n, low, high = _wilson(holds)
+    return f"{k:,} of {n:,} ({100 * low:.0f}-{100 * high:.0f} %)"
+
+
+def share(holds: np.ndarray, at_least: float = 0.9) -> Share:
+    """Whether something holds in at least a given share of an ensemble: the condition for "typically", or for "most" with 0.5.
+
+    Parameters
+    ----------
+    holds : ndarray (n,), bool
+        One entry a member.
+    at_least : float
+        The share asked for.
+
+    Returns
+    -------
+    Share
+
+    Examples
+    --------
+    >>> share(np.array([True] * 99 + [False]))
+    Share(holds=True, decided=True)
+    """
+    k, n, low, high = _wilson(holds)
+    return Share(k >= at_least * n, not low < at_least < high)
 
 
 class Ledger:
@@ -120,7 +166,7 @@ class Ledger:
             Id of the claim.
         measured : str
             The numbers, with their uncertainties.
-        conditions : dict of str to bool
+        conditions : dict of str to bool or Share
             Each part of the claim in words, and whether the measurement fulfils it.
 
         Returns
@@ -133,25 +179,31 @@ class Ledger:
         ValueError
             If the chapter has no such claim, or there are no conditions.
         TypeError
-            If a condition is not a bool.
+            If a condition is neither a bool nor a :class:`~trajlib.claims.Share`.
         """
         for text, holds in conditions.items():
-            if not isinstance(holds, bool | np.bool_):
-                raise TypeError(f"condition {text!r} of claim {claim!r} must be True or False, got {holds!r}")
+            if not isinstance(holds, bool | np.bool_ | Share):
+                raise TypeError(f"condition {text!r} of claim {claim!r} must be True, False or a Share, got {holds!r}")
         if not conditions:
             raise ValueError(f"claim {claim!r} needs at least one condition; use not_testable() if it cannot be tested")
+
+        def verdict_of(held: list[bool]) -> str:
+            return "reproduced" if all(held) else "partly" if any(held) else "not reproduced"
+
         held = [bool(holds) for holds in conditions.values()]
-        verdict = "reproduced" if all(held) else "partly" if any(held) else "not reproduced"
-        return self._enter(claim, verdict, measured, tuple(zip(conditions, held, strict=True)))
+        open_ones = [isinstance(holds, Share) and not holds.decided for holds in conditions.values()]
+        possible = {verdict_of([h and not o for h, o in zip(held, open_ones, strict=True)])}
+        possible.add(verdict_of([h or o for h, o in zip(held, open_ones, strict=True)]))
+        return self._enter(claim, verdict_of(held), measured, tuple(zip(conditions, held, strict=True)), len(possible) > 1)
 
     def not_testable(self, claim: str, why: str) -> str:
         """Enter that a claim cannot be tested, and why."""
-        return self._enter(claim, "not testable", why, ())
+        return self._enter(claim, "not testable", why, (), False)
 
-    def _enter(self, claim, verdict, measured, conditions) -> str:
+    def _enter(self, claim, verdict, measured, conditions, depends_on_seed) -> str:
         if claim not in self._claims:
             raise ValueError(f"chapter {self.chapter!r} has no claim {claim!r}; it has {', '.join(self._claims)}")
-        self._findings[claim] = Finding(self._claims[claim], verdict, measured, conditions)
+        self._findings[claim] = Finding(self._claims[claim], verdict, measured, conditions, depends_on_seed)
         return verdict
 
     @property
@@ -179,20 +231,20 @@ class Ledger:
 
 def _chip(verdict: str, count: str = "") -> str:
     style = verdict.replace(" ", "-")
-    return f'<span class="tl-verdict tl-{style}">{_SYMBOL[verdict]} {html.escape(count)}{verdict}</span>'
+    return f'<span class="tl-verdict tl-{style}">{html.escape(count)}{verdict}</span>'
 
 
 def _table(findings) -> str:
     rows = []
     for f in findings:
-        parts = "".join(f"<li>{_SYMBOL['reproduced' if ok else 'not reproduced']} {html.escape(t)}</li>" for t, ok in f.conditions)
+        parts = "".join(f"<li>{'yes' if ok else 'no'}: {html.escape(t)}</li>" for t, ok in f.conditions)
         reported = f"<br>Reported: {html.escape(f.claim.reported)}" if f.claim.reported else ""
         rows.append(
             f"<tr><td>{html.escape(f.claim.claim)}<br><small>{html.escape(f.claim.where)}{reported}</small></td>"
-            f"<td>{_chip(f.verdict)}</td><td>{html.escape(f.measured)}<ul>{parts}</ul></td></tr>"
+            f"<td>{_chip(f.verdict)}{'<br><small>depends on the seed</small>' if f.depends_on_seed else ''}</td><td>{html.escape(f.measured)}<ul>{parts}</ul></td></tr>"
         )
     head = "<tr><th>Claim</th><th>Verdict</th><th>Measured here, and what it was asked</th></tr>"
-    return f'<div class="tl-claims"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
+    return f'<div class="tl-claims" tabindex="0" role="region" aria-label="Claims checked"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def read(notebook: str | Path) -> dict | None:
@@ -241,4 +293,4 @@ class Scoreboard:
         head = "<tr><th>Chapter</th><th>Claims</th><th>Verdicts</th></tr>"
         table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
         plain = "\n".join(f"{name}: " + ", ".join(f"{n} {v}" for v, n in c.items()) for name, c in counts.items())
-        return {"text/plain": plain, "text/html": f'<div class="tl-claims tl-scoreboard">{table}</div>'}
+        return {"text/plain": plain, "text/html": f'<div class="tl-claims" tabindex="0" role="region" aria-label="Scoreboard">{table}</div>'}

@@ -381,7 +381,7 @@ def _common(gd, w0, steps, every, engine, threads):
     if threads is not None:
         _validate.count("threads", threads, 1)
     w0, steps = _initial(gd, w0), _validate.count("steps", steps)
-    if np.ndim(gd.lr) and np.broadcast_shapes(np.shape(gd.lr), (len(w0),)) != (len(w0),):
+    if np.shape(gd.lr) not in ((), (len(w0),)):
         raise ValueError(f"lr must be one number or one a network, shape ({len(w0)},), got {np.shape(gd.lr)}")
     return w0, steps, {"engine": engine, "threads": threads}
 

@@ -45,6 +45,8 @@ def style() -> None:
             "axes.spines.right": False,
             "axes.prop_cycle": cycler(color=list(COLOURS.values())) + cycler(linestyle=["-", "--", "-.", ":", "-", "--"]),
             "axes.formatter.use_mathtext": True,
+            "figure.labelsize": 10.5,
+            "figure.labelweight": "normal",
             "xtick.color": INK,
             "ytick.color": INK,
             "lines.linewidth": 1.6,

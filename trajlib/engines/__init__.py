@@ -7,8 +7,11 @@ show progress and to stop between two steps; where the pieces are cut changes no
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -61,6 +64,26 @@ def _bar(progress: bool | None, steps: int, label: str):
     return tqdm(total=steps, desc=label, unit="step", delay=1.0, leave=False, mininterval=0.2)
 
 
+@contextmanager
+def _ctrl_c_waits():
+    """Ctrl-C fills the list that this gives, to be looked at between two pieces; pressed again, it interrupts at once."""
+    pressed: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
+        yield pressed
+        return
+
+    def note(number, frame):
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def iterate(
     gd, reference, copies=None, *, steps, every=1, record=frozenset(), engine="auto", device=None, threads=None,
     progress=None, label="steps", tangent=False,
@@ -81,11 +104,11 @@ def iterate(
         run = TorchRun(gd, reference, copies, device=device, **options)
     done, pace = 0, run.seconds_per_step
     bar = _bar(progress, steps, label)
-    try:
+    with _ctrl_c_waits() as pressed:
         while True:
             stop = min(steps, done + max(1, int(PIECE / max(pace, 1e-9))))
             began = time.perf_counter()
-            undisturbed = run.advance(done, stop, stop == steps)
+            run.advance(done, stop, stop == steps)
             if stop > done:
                 pace = 0.5 * (pace + (time.perf_counter() - began) / (stop - done))
             if bar is not None:
@@ -93,12 +116,11 @@ def iterate(
             done = stop
             if done == steps:
                 break
-            if not undisturbed:
+            if pressed:
                 run.advance(done, done, True)
                 break
-    finally:
-        if bar is not None:
-            bar.close()
+    if bar is not None:
+        bar.close()
     results = run.results()
     records = done // every + 1
     for key in ("loss", "norm", "weights", "distance"):

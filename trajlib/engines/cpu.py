@@ -7,10 +7,11 @@ grouped, and on how many threads they run, changes nothing in any network's resu
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import threading
 import warnings
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -130,7 +131,7 @@ class FusedRun:
             "distance": (rows, depth - 1, records),
             "gradient": (rows, size),
         }
-        self._out = {k: np.full(s if k in record else (0,) * len(s), np.nan) for k, s in shape.items()}
+        self._out = {k: np.empty(s if k in record else (0,) * len(s)) for k, s in shape.items()}
         self._nonfinite = np.full((rows, depth), -1, dtype=np.int64)
         self._every = every
         self._x = np.ascontiguousarray(task.x.T).ravel()
@@ -171,25 +172,18 @@ class FusedRun:
         advance = _compiled(self._sizes, self._activation, self._loss, self._tangent, arguments)
         advance(*arguments)
 
-    def advance(self, start: int, stop: int, last: bool) -> bool:
-        """Move everything from step ``start`` to ``stop``; False if Ctrl-C came (the step range is completed all the same)."""
+    def advance(self, start: int, stop: int, last: bool) -> None:
+        """Move everything from step ``start`` to ``stop``."""
         groups = len(self._state)
         parts = min(self.threads, groups)
         cuts = [groups * i // parts for i in range(parts + 1)]
-        undisturbed = True
+        if parts == 1:
+            return self._call(0, groups, start, stop, last)
         with ThreadPoolExecutor(parts) as pool:
-            futures = [
-                pool.submit(self._call, a, b, start, stop, last) for a, b in zip(cuts, cuts[1:], strict=False)
-            ]
-            while True:
-                try:
-                    wait(futures)
-                    break
-                except KeyboardInterrupt:
-                    undisturbed = False
+            futures = [pool.submit(self._call, *cut, start, stop, last) for cut in itertools.pairwise(cuts)]
         for future in futures:
             future.result()
-        return undisturbed
+        return None
 
     def results(self) -> dict[str, np.ndarray]:
         """Recorded arrays, the state now (reference, copies) and the first non-finite steps, in the caller's order."""

@@ -144,7 +144,7 @@ class TorchRun:
             loss = self._record_weights(t)
             self._pass(len(self._w), loss, self._w, self._shrink, self._scale)
             self._put("loss", t, loss)
-            # weights that have left the finite numbers never return: a count tells the step, and waits for no GPU
+            # weights that have left the finite numbers never return: a count tells the step, with no wait
             self._finite += torch.linalg.vector_norm(self._w, torch.inf, dim=-1).isfinite()
         self._done = stop
         if last:

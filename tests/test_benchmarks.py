@@ -1,0 +1,83 @@
+"""The benchmarks: what they compare computes the same thing; the committed result is what the page reads."""
+
+import hashlib
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import trajlib as tl
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = (
+    "trajlib",
+    "trajlib_one_thread",
+    "pytorch_loop",
+    "pytorch_batched",
+    "pytorch_blocks",
+    "jax",
+    "jax_blocks",
+)
+
+
+@pytest.fixture(scope="module")
+def training():
+    """benchmarks/training.py as a module; torch's number of threads is put back afterwards."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import training
+
+    yield training
+    sys.path.remove(str(ROOT / "benchmarks"))
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return json.loads((ROOT / "data" / "benchmarks" / "training.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_implementations_agree_where_training_is_not_chaotic(training, name):
+    if name.startswith("jax"):
+        pytest.importorskip("jax")
+    gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris(split_seed=0), lr=0.01)
+    w0 = gd.network.init(3, seed=0)
+    expected = tl.train(gd, w0, 50)
+    losses, final = training.IMPLEMENTATIONS[name][1](gd, w0, 50)
+    np.testing.assert_allclose(final, expected.final, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(losses, expected.loss[:, :50], rtol=0, atol=1e-12)
+
+
+def test_the_committed_result_has_everything_the_page_reads(result):
+    rows = result["results"]["implementations"]
+    assert tuple(rows) == NAMES
+    for row in rows.values():
+        for key in ("us_per_network_step", "times_trajlib"):
+            low, high = row[key]["quartiles"]
+            assert 0 < low <= row[key]["median"] <= high < math.inf
+        assert len(row["rounds"]) == result["manifest"]["rounds"]
+        assert row["label"] and row["networks"] > 0 and row["steps"] > 0 and row["cores_busy"] > 0
+    assert all(r == 1 for r in rows["trajlib"]["times_trajlib"]["quartiles"])
+    assert result["results"]["diverge"]["peak_gb"] < 1
+    for start in ("cold_cache", "warm_cache"):
+        assert set(result["results"]["start"][start]) == {"import_s", "compile_or_load_s", "process_s"}
+
+
+def test_the_committed_result_is_what_the_run_wrote(result):
+    content = json.dumps(result["results"], sort_keys=True).encode()
+    assert result["manifest"]["sha256"] == hashlib.sha256(content).hexdigest()
+    agreement = result["results"]["agreement"]
+    assert set(agreement["largest_difference"]) == set(NAMES)
+    assert max(agreement["largest_difference"].values()) < agreement["tolerance"] <= 1e-9
+
+
+def test_the_committed_result_names_no_path_and_no_host(result):
+    assert set(result["manifest"]["machine"]) == {
+        "processor", "architecture", "cores", "memory_gib", "system", "python", "versions"
+    }  # fmt: skip
+    assert str(ROOT) not in json.dumps(result) and "/home/" not in json.dumps(result)

@@ -1,0 +1,68 @@
+"""The built pages: the book builds without a warning, and every page has what a reader needs."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def html():
+    """The book, built (or brought up to date) by the target that a reader uses."""
+    done = subprocess.run(["make", "book"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+    return ROOT / "_build" / "html"
+
+
+def pages(html):
+    return {p.stem: BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser") for p in sorted((html / "book").glob("*.html"))}
+
+
+@pytest.mark.slow
+def test_every_page_of_the_contents_is_there(html):
+    listed = re.findall(r"book/([\w-]+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    assert set(listed) == set(pages(html))
+
+
+@pytest.mark.slow
+def test_every_figure_has_an_alternative_text_and_a_caption(html):
+    figures = [(name, image) for name, page in pages(html).items() for image in page.select(".cell_output img")]
+    assert len(figures) >= 9
+    for name, image in figures:
+        assert len(image.get("alt", "")) > 40, (name, image)
+        assert image.find_parent("figure").figcaption.get_text(strip=True), (name, image)
+
+
+@pytest.mark.slow
+def test_links_inside_the_book_lead_somewhere(html):
+    for name, page in pages(html).items():
+        for link in page.select("a[href]"):
+            target, _, anchor = link["href"].partition("#")
+            if re.match(r"[a-z]+:", link["href"]) or not target.endswith(".html"):
+                continue
+            path = (html / "book" / target).resolve()
+            assert path.is_file(), (name, link["href"])
+            if anchor and "_modules" not in target:
+                assert f'id="{anchor}"' in path.read_text(encoding="utf-8"), (name, link["href"])
+
+
+@pytest.mark.slow
+def test_nothing_to_be_read_comes_from_elsewhere(html):
+    for name, page in pages(html).items():
+        for tag, attribute in (("script", "src"), ("link", "href"), ("img", "src")):
+            for element in page.select(f"{tag}[{attribute}]"):
+                if element.get("rel") != ["canonical"]:
+                    assert not re.match(r"(https?:)?//", element[attribute]), (name, element)
+
+
+@pytest.mark.slow
+def test_no_traceback_and_no_raw_markup(html):
+    for name, page in pages(html).items():
+        text = page.get_text()
+        assert "Traceback (most recent call last)" not in text and "{numref}" not in text and "{cite" not in text, name
+
+

@@ -1,0 +1,63 @@
+"""The package as a whole: quick import, few dependencies at import, runnable docstrings, disk cache."""
+
+import doctest
+import importlib
+import os
+import pkgutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import trajlib
+
+
+def python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+
+
+def modules():
+    found = [trajlib.__name__]
+    found += [m.name for m in pkgutil.walk_packages(trajlib.__path__, "trajlib.")]
+    return found
+
+
+def test_import_pulls_in_nothing_heavy():
+    done = python("import sys, trajlib; print([m for m in ('torch','numba','matplotlib','ipywidgets','sklearn') if m in sys.modules])")
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", modules())
+def test_docstring_examples(name):
+    pytest.importorskip("torch") if name.endswith("engines.torch") else None
+    module = importlib.import_module(name)
+    failed, _ = doctest.testmod(module, extraglobs={"np": np})
+    assert failed == 0
+
+
+@pytest.mark.parametrize("name", trajlib.__all__)
+def test_public_names_are_documented(name):
+    thing = getattr(trajlib, name)
+    assert len(thing.__doc__ or "") > 40
+
+
+def test_second_process_finds_compiled_code(tmp_path):
+    code = (
+        "import numba, trajlib as tl; from trajlib.engines import cpu\n"
+        "gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris())\n"
+        "gd.loss(gd.network.init(1, seed=0))\n"
+        "(kernel,) = cpu._kernels.values(); print(sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))"
+    )
+    first, second = (python(code, NUMBA_CACHE_DIR=str(tmp_path)).stdout.split() for _ in range(2))
+    assert first == ["0", "1"] and second == ["1", "0"]
+
+
+def test_unwritable_cache_is_a_warning(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    code = "import trajlib as tl; gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris()); print(gd.loss(gd.network.init(1, seed=0)).shape)"
+    done = python(code, NUMBA_CACHE_DIR=str(tmp_path / "file" / "cache"))
+    assert done.stdout.strip() == "(1,)"
+    assert done.stderr.count("cannot be cached on disk") == 1 and "NUMBA_CACHE_DIR" in done.stderr

@@ -1,0 +1,160 @@
+"""Tasks: what is in them, reproducible splits, values that nobody can change, errors."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, load_iris
+
+import trajlib as tl
+
+ARRAYS = ("x", "y", "x_test", "y_test")
+BUILT_IN = [
+    pytest.param(tl.iris, load_iris, 120, 1.0, id="iris"),
+    pytest.param(tl.digits, load_digits, 1437, 16.0, id="digits"),
+]
+X, Y = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]), np.array([0, 1, 1])
+
+
+@pytest.mark.parametrize("make, load, n_train, scale", BUILT_IN)
+def test_a_split_is_a_partition_of_the_data(make, load, n_train, scale):
+    task, bunch = make(), load()
+    d = bunch.data.shape[1]
+    assert task.x.shape == (n_train, d) and task.x_test.shape == (len(bunch.data) - n_train, d)
+    assert [getattr(task, a).dtype for a in ARRAYS] == [np.float64, np.int64] * 2
+    rows = np.column_stack(
+        [np.concatenate([task.x, task.x_test]) * scale, np.concatenate([task.y, task.y_test])]
+    )
+    original = np.column_stack([bunch.data, bunch.target])
+    np.testing.assert_array_equal(rows[np.lexsort(rows.T)], original[np.lexsort(original.T)])
+    assert len(task.class_names) == task.n_classes == len(bunch.target_names)
+    assert len(task.feature_names) == d and all(isinstance(n, str) for n in task.feature_names)
+
+
+@pytest.mark.parametrize("make, load, n_train, scale", BUILT_IN)
+def test_the_seed_makes_the_split(make, load, n_train, scale):
+    first, again, other = make(), make(split_seed=0), make(split_seed=1)
+    for name in ARRAYS:
+        assert getattr(first, name).tobytes() == getattr(again, name).tobytes()
+    assert first.x.tobytes() != other.x.tobytes()
+    np.testing.assert_array_equal(np.sort(np.concatenate([other.y, other.y_test])), np.sort(load().target))
+
+
+def test_iris_is_in_centimetres_and_named():
+    task = tl.iris()
+    assert task.feature_names == ("sepal length", "sepal width", "petal length", "petal width")
+    assert task.class_names == ("setosa", "versicolor", "virginica")
+    assert 4.0 < task.x[:, 0].min() < task.x[:, 0].max() < 8.0
+
+
+def test_digits_are_scaled_to_one():
+    task = tl.digits()
+    assert task.x.min() == 0.0 and task.x.max() == 1.0
+
+
+def test_proportions_depend_on_the_split():
+    counts = [tl.iris(seed).proportions * 120 for seed in range(5)]
+    for count, seed in zip(counts, range(5), strict=True):
+        np.testing.assert_allclose(count, [(tl.iris(seed).y == k).sum() for k in range(3)], rtol=1e-14)
+        assert count.sum() == pytest.approx(120)
+    assert len({tuple(c.round(6)) for c in counts}) > 1
+
+
+@pytest.mark.parametrize(
+    "seed, error", [(-1, ValueError), (0.5, TypeError), (None, TypeError), (True, TypeError)]
+)
+def test_split_seeds_that_are_refused(seed, error):
+    with pytest.raises(error, match="split_seed must be an integer >= 0"):
+        tl.iris(seed)
+
+
+def test_standardised():
+    task = tl.iris()
+    scaled = task.standardised()
+    np.testing.assert_allclose(scaled.x.mean(axis=0), 0.0, atol=1e-14)
+    np.testing.assert_allclose(scaled.x.std(axis=0), 1.0, rtol=1e-14)
+    # the test part is scaled by the training part's mean and deviation: nothing leaks
+    np.testing.assert_allclose(
+        scaled.x_test, (task.x_test - task.x.mean(axis=0)) / task.x.std(axis=0), rtol=1e-14
+    )
+    np.testing.assert_array_equal(scaled.y, task.y)
+    assert scaled.name == "iris, standardised" and scaled.class_names == task.class_names
+
+
+def test_a_constant_feature_is_only_centred():
+    x, x_test = np.array([[3.0, 0.0], [3.0, 2.0]]), np.array([[5.0, 1.0]])
+    scaled = tl.Task("flat", x=x, y=Y[:2], x_test=x_test, y_test=Y[:1]).standardised()
+    np.testing.assert_array_equal(scaled.x, [[0.0, -1.0], [0.0, 1.0]])
+    np.testing.assert_array_equal(scaled.x_test, [[2.0, 0.0]])
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_task_cannot_be_changed(name):
+    task = tl.iris()
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(task, name)[0] = 0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(task, name, getattr(task, name))
+
+
+def test_later_changes_of_the_callers_arrays_do_not_reach_it():
+    x, y = X.copy(), Y.copy()
+    task = tl.Task("own", x=x, y=y)
+    x[0, 0], y[0] = 99.0, 5
+    np.testing.assert_array_equal(task.x, X)
+    np.testing.assert_array_equal(task.y, Y)
+
+
+def test_a_task_of_ones_own():
+    task = tl.Task(name="own", x=X, y=Y, x_test=X[:1], y_test=np.array([4]))
+    assert task.is_classification
+    assert task.n_classes == 5, "a class that only the test part has counts"
+    np.testing.assert_allclose(task.proportions, [1 / 3, 2 / 3, 0, 0, 0])
+
+
+def test_without_a_test_part():
+    task = tl.Task("own", x=X, y=Y)
+    assert task.x_test.shape == (0, 2) and task.y_test.shape == (0,) and task.y_test.dtype == np.int64
+    assert task.n_classes == 2
+    assert task.standardised().x_test.shape == (0, 2)
+
+
+def test_regression():
+    task = tl.Task("plane", x=X, y=np.array([0.5, -1.0, 2.0]))
+    assert not task.is_classification and task.n_classes == 0
+
+
+def test_fortran_order_is_straightened():
+    task = tl.Task("own", x=np.asfortranarray(X), y=Y)
+    assert task.x.flags.c_contiguous
+    np.testing.assert_array_equal(task.x, X)
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        ({"x": X.astype(np.float32)}, TypeError, "x must be float64, got float32"),
+        ({"x": X.astype(int)}, TypeError, "x must be float64, got int64"),
+        ({"x": X.tolist()}, TypeError, "x must be a numpy array of float64, got list"),
+        ({"x": X[0]}, ValueError, r"x must have shape \(n, d\), got \(2,\)"),
+        ({"x": X * np.nan}, ValueError, r"x must be finite, got nan at index \(0, 0\) \(6 such entries\)"),
+        ({"x": X[:0], "y": Y[:0]}, ValueError, "x must hold at least one sample"),
+        ({"y": Y.tolist()}, TypeError, "y must be an array of int64 .* got list"),
+        ({"y": Y.astype(np.int32)}, TypeError, "y must be an array of int64 .* got int32"),
+        ({"y": Y == 1}, TypeError, "y must be an array of int64 .* got bool"),
+        ({"y": Y[:2]}, ValueError, r"y must have shape \(3,\).* got \(2,\)"),
+        ({"y": Y[:, None]}, ValueError, r"y must have shape \(3,\).* got \(3, 1\)"),
+        ({"y": Y - 1}, ValueError, r"labels in y must be 0, 1, \.\.\., got -1"),
+        ({"y": Y + np.inf}, ValueError, "y must be finite"),
+        ({"x_test": X}, ValueError, "x_test and y_test go together"),
+        ({"y_test": Y}, ValueError, "x_test and y_test go together"),
+        ({"x_test": X[:, :1], "y_test": Y}, ValueError, "must have the same features"),
+        ({"x_test": X, "y_test": Y.astype(float)}, ValueError, "the same kind of target"),
+        ({"x_test": X, "y_test": Y - 1}, ValueError, "labels in y_test must be 0, 1"),
+        ({"x_test": X, "y_test": Y[:1]}, ValueError, r"y_test must have shape \(3,\)"),
+        ({"x_test": X + np.inf, "y_test": Y}, ValueError, "x_test must be finite"),
+    ],
+)
+def test_tasks_that_are_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        tl.Task(**({"name": "own", "x": X, "y": Y} | arguments))
