@@ -22,9 +22,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 
-def interleaved(
-    calls: dict[str, Callable[[], object]], rounds: int, pause: float = 0.2
-) -> dict[str, np.ndarray]:
+def interleaved(calls: dict[str, Callable[[], object]], rounds: int, pause: float = 0.2) -> dict[str, np.ndarray]:
     """Wall seconds and cores kept busy, (rounds, 2) for each call; one round before them is not counted."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for _ in range(rounds + 1):

@@ -7,7 +7,6 @@ script, this writes data/benchmarks/training.json; it takes three minutes.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -106,8 +105,7 @@ def compile_jax(gd, networks, steps, block=None):
 
     every = partial(jax.lax.map, train, batch_size=block) if block else jax.vmap(train)
     shapes = [
-        jax.ShapeDtypeStruct(a.shape, a.dtype)
-        for a in gd.network.unpack(np.empty((networks, gd.network.n_parameters)))
+        jax.ShapeDtypeStruct(a.shape, a.dtype) for a in gd.network.unpack(np.empty((networks, gd.network.n_parameters)))
     ]
     began = time.perf_counter()
     compiled = jax.jit(every).lower(tuple(shapes)).compile()
@@ -186,15 +184,13 @@ def measure() -> dict:
     if not max(differences.values()) < TOLERANCE:
         raise SystemExit(f"the implementations do not compute the same thing: {differences}")
     calls: dict[str, Callable] = {
-        name: partial(call, gd, w0[:networks], steps)
-        for name, (_, call, networks, steps) in IMPLEMENTATIONS.items()
+        name: partial(call, gd, w0[:networks], steps) for name, (_, call, networks, steps) in IMPLEMENTATIONS.items()
     }
     flower = tl.Task("one flower", gd.task.x[:1], gd.task.y[:1])
     calls["one_flower"] = partial(pytorch_loop, tl.GradientDescent(gd.network, flower, lr=1.0), w0[:5], 500)
     timed = interleaved(calls, ROUNDS)
     microseconds = {
-        name: 1e6 * timed[name][:, 0] / (networks * steps)
-        for name, (*_, networks, steps) in IMPLEMENTATIONS.items()
+        name: 1e6 * timed[name][:, 0] / (networks * steps) for name, (*_, networks, steps) in IMPLEMENTATIONS.items()
     }
     jax_compile_s = compile_jax(gd, NETWORKS, IMPLEMENTATIONS["jax"][-1], None)[1]  # what the timed calls ran
     return {
@@ -232,17 +228,17 @@ def show(results: dict) -> None:
 
 
 def main() -> None:
-    load, began = os.getloadavg()[0], time.perf_counter()
-    if load > 0.5:
-        print(f"the machine is busy (load {load:.2f}): numbers worth keeping come from a quiet one")
+    began = time.perf_counter()
     results = measure()
     show(results)
+    busy = results["implementations"]["trajlib"]["cores_busy"]
+    if busy < 0.95 * n_threads(None):
+        print(f"trajlib got {busy} of {n_threads(None)} cores: repeat on a quiet machine")
     manifest = {
         "made_by": "python benchmarks/training.py",
         "setting": "Iris, 4-10-3 sigmoid, cross entropy, lr 1, float64; split and weights of seed 0",
         "rounds": ROUNDS,
         "seconds": round(time.perf_counter() - began),
-        "load_before": round(load, 2),
         "trajlib": tl.__version__,
         "machine": machine("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib"),
     }

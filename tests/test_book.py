@@ -19,7 +19,10 @@ def html():
 
 
 def pages(html):
-    return {p.stem: BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser") for p in sorted((html / "book").glob("*.html"))}
+    return {
+        p.stem: BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser")
+        for p in sorted((html / "book").glob("*.html"))
+    }
 
 
 @pytest.mark.slow
@@ -64,5 +67,3 @@ def test_no_traceback_and_no_raw_markup(html):
     for name, page in pages(html).items():
         text = page.get_text()
         assert "Traceback (most recent call last)" not in text and "{numref}" not in text and "{cite" not in text, name
-
-

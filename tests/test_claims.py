@@ -26,7 +26,12 @@ def test_list_is_well_formed():
 
 @pytest.mark.parametrize(
     ("held", "verdict"),
-    [([True, True], "reproduced"), ([True, False], "partly"), ([False, False], "not reproduced"), ([np.True_], "reproduced")],
+    [
+        ([True, True], "reproduced"),
+        ([True, False], "partly"),
+        ([False, False], "not reproduced"),
+        ([np.True_], "reproduced"),
+    ],
 )
 def test_verdict_follows_from_the_conditions(held, verdict):
     ledger = claims.Ledger(CHAPTER)
@@ -34,7 +39,8 @@ def test_verdict_follows_from_the_conditions(held, verdict):
 
 
 @pytest.mark.parametrize(
-    ("successes", "holds", "decided"), [(100, True, True), (95, True, False), (88, False, False), (50, False, True)]
+    ("successes", "holds", "decided"),
+    [(100, True, True), (95, True, False), (88, False, False), (50, False, True)],
 )
 def test_share_knows_when_the_ensemble_is_too_small(successes, holds, decided):
     got = claims.share(np.arange(100) < successes)
@@ -44,7 +50,9 @@ def test_share_knows_when_the_ensemble_is_too_small(successes, holds, decided):
 def test_wilson_interval_covers():
     """95 % interval of a share of 0.9 in 200: coverage over 2,000 draws, tolerance five standard errors."""
     rng = np.random.default_rng(0)
-    covered = [claims._wilson(rng.random(200) < 0.9)[2] <= 0.9 <= claims._wilson(rng.random(200) < 0.9)[3] for _ in range(2000)]
+    covered = [
+        claims._wilson(rng.random(200) < 0.9)[2] <= 0.9 <= claims._wilson(rng.random(200) < 0.9)[3] for _ in range(2000)
+    ]
     assert abs(np.mean(covered) - 0.95) < 5 * np.sqrt(0.95 * 0.05 / 2000)
 
 

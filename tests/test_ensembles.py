@@ -19,7 +19,12 @@ W0 = NET.init(5, seed=0)
 
 
 def test_index_counts_applied_steps():
-    run = tl.train(GD, W0, 7, record=("loss", "norm", "weights", "gradient_norm", "accuracy", "test_accuracy", "test_loss"))
+    run = tl.train(
+        GD,
+        W0,
+        7,
+        record=("loss", "norm", "weights", "gradient_norm", "accuracy", "test_accuracy", "test_loss"),
+    )
     assert run.times.tolist() == list(range(8))
     assert run.weights.shape == (5, 8, 83) and run.final.shape == (5, 83)
     np.testing.assert_array_equal(run.weights[:, 0], W0)
@@ -155,7 +160,11 @@ BAD_CALLS = [
     (lambda: tl.train(GD, W0, 5, every=0), ValueError, "every"),
     (lambda: tl.train(GD, W0, 5, threads=0), ValueError, "threads"),
     (lambda: tl.train(GD, W0, 5, record=("los",)), ValueError, "record must be one of 'loss'"),
-    (lambda: tl.train(GD, W0, 5, engine="gpu"), ValueError, "engine must be one of 'auto', 'cpu', 'torch', got 'gpu'"),
+    (
+        lambda: tl.train(GD, W0, 5, engine="gpu"),
+        ValueError,
+        "engine must be one of 'auto', 'cpu', 'torch', got 'gpu'",
+    ),
     (lambda: tl.train(GD, W0, 5, engine="cpu", device="cuda"), ValueError, "runs on the CPU only"),
     (lambda: tl.train(GD, W0.astype(np.float32), 5), TypeError, "float64, got float32"),
     (lambda: tl.train(GD, np.ones((2, 83), dtype=int), 5), TypeError, "float64, got int64"),
@@ -163,11 +172,19 @@ BAD_CALLS = [
     (lambda: tl.train(GD, W0[0], 5), ValueError, r"w0 must have shape \(n, 83\)"),
     (lambda: tl.train(GD, W0[:, :80], 5), ValueError, r"\(5, 80\)"),
     (lambda: tl.train(GD, W0[:0], 5), ValueError, "n >= 1"),
-    (lambda: tl.train(GD, np.where(W0 > 2, np.nan, W0), 5), ValueError, "w0 must be finite, got nan at index"),
+    (
+        lambda: tl.train(GD, np.where(W0 > 2, np.nan, W0), 5),
+        ValueError,
+        "w0 must be finite, got nan at index",
+    ),
     (lambda: tl.train(NET, W0, 5), TypeError, "must be a map"),
     (lambda: tl.train(tl.GradientDescent(NET, TASK, lr=np.ones(3)), W0, 5), ValueError, "one a network"),
     (lambda: tl.diverge(GD, W0, steps=5), ValueError, "give radius"),
-    (lambda: tl.diverge(GD, W0, radius=-1.0, steps=5), ValueError, "radius must be a positive finite number, got -1.0"),
+    (
+        lambda: tl.diverge(GD, W0, radius=-1.0, steps=5),
+        ValueError,
+        "radius must be a positive finite number, got -1.0",
+    ),
     (lambda: tl.diverge(GD, W0, radius=0, steps=5), ValueError, "radius"),
     (lambda: tl.diverge(GD, W0, radius=np.inf, steps=5), ValueError, "radius"),
     (lambda: tl.diverge(GD, W0, radius="small", steps=5), TypeError, "radius"),
@@ -214,6 +231,15 @@ def test_ctrl_c_loses_nothing(monkeypatch, record):
         np.testing.assert_array_equal(getattr(result, name), getattr(full, name)[:, :9])
     np.testing.assert_array_equal(tl.train(GD, result.final, 92).final, full.final)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_in_the_last_piece_is_not_swallowed(monkeypatch):
+    advance = cpu.FusedRun.advance
+    monkeypatch.setattr(cpu.FusedRun, "advance", lambda *a: (signal.raise_signal(signal.SIGINT), advance(*a)))
+    with pytest.raises(tl.Interrupted) as caught:
+        tl.train(GD, W0, 3)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(caught.value.result.final, tl.train(GD, W0, 3).final)
 
 
 def test_a_real_interrupt_during_the_kernel():

@@ -10,16 +10,12 @@ ACTIVATIONS = ("sigmoid", "tanh", "relu")
 LOSSES = ("cross_entropy", "half_squared_error")
 TASK = tl.iris()
 RNG = np.random.default_rng(1)
-PLANE = tl.Task(
-    "plane", x=RNG.normal(size=(30, 2)), y=RNG.normal(size=30), x_test=np.ones((2, 2)), y_test=np.ones(2)
-)
+PLANE = tl.Task("plane", x=RNG.normal(size=(30, 2)), y=RNG.normal(size=30), x_test=np.ones((2, 2)), y_test=np.ones(2))
 BY = [pytest.param("cpu", id="fused"), pytest.param("torch", id="matrix")]
 
 
 def iris_map(activation="sigmoid", loss="cross_entropy", lr=0.5, weight_decay=0.0):
-    return tl.GradientDescent(
-        tl.Perceptron(4, 10, 3, activation, loss), TASK, lr=lr, weight_decay=weight_decay
-    )
+    return tl.GradientDescent(tl.Perceptron(4, 10, 3, activation, loss), TASK, lr=lr, weight_decay=weight_decay)
 
 
 def agree(got, want, rtol=1e-10):
@@ -38,9 +34,7 @@ def by(request, monkeypatch):
 def differentiated(gd, w):
     """Loss, gradient and Hessian at one weight vector, by torch from the loss alone."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    torch.set_num_threads(
-        1
-    )  # threads that wait for each other at every small call are slow on a busy machine
+    torch.set_num_threads(1)  # threads that wait for each other at every small call are slow on a busy machine
     net, x = gd.network, torch.tensor(gd.task.x)
     d, h, c = net.n_inputs, net.n_hidden, net.n_outputs
     activation = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu}[net.activation]
@@ -195,8 +189,7 @@ def test_test_loss_of_a_regression_by_hand():
     w = net.init(1, seed=0)[0]
     W1, b1, W2, b2 = net.unpack(w)
     by_hand = sum(
-        0.5 * (np.tanh(x @ W1 + b1) @ W2 + b2 - y)[0] ** 2
-        for x, y in zip(PLANE.x_test, PLANE.y_test, strict=True)
+        0.5 * (np.tanh(x @ W1 + b1) @ W2 + b2 - y)[0] ** 2 for x, y in zip(PLANE.x_test, PLANE.y_test, strict=True)
     )
     assert gd.test_loss(w) == pytest.approx(by_hand, rel=1e-13)
 
@@ -216,14 +209,8 @@ def test_more_outputs_than_classes_is_allowed():
 @pytest.mark.parametrize(
     "lr, error",
     [
-        *(
-            (bad, ValueError)
-            for bad in (0, 0.0, -1.0, np.nan, np.inf, np.array([1.0, 0.0]), np.array([np.nan]))
-        ),
-        *(
-            (bad, TypeError)
-            for bad in ("1", None, True, 1j, [0.1, 0.2], np.array([1, 2]), np.ones(1, np.float32))
-        ),
+        *((bad, ValueError) for bad in (0, 0.0, -1.0, np.nan, np.inf, np.array([1.0, 0.0]), np.array([np.nan]))),
+        *((bad, TypeError) for bad in ("1", None, True, 1j, [0.1, 0.2], np.array([1, 2]), np.ones(1, np.float32))),
     ],
 )
 def test_learning_rates_that_are_refused(lr, error):
@@ -276,9 +263,7 @@ def test_what_is_no_network_or_task():
         tl.GradientDescent(tl.Perceptron(4, 10, 3), (TASK.x, TASK.y))
 
 
-@pytest.mark.parametrize(
-    "method", ["__call__", "loss", "gradient", "hessian", "jacobian", "accuracy", "test_loss"]
-)
+@pytest.mark.parametrize("method", ["__call__", "loss", "gradient", "hessian", "jacobian", "accuracy", "test_loss"])
 @pytest.mark.parametrize(
     "w, error, message",
     [

@@ -66,9 +66,7 @@ def test_outputs_against_loops(d, h, c, activation):
         value = dict(zip(net.parameter_names, w[a].tolist(), strict=True))
         for n in range(5):
             units = [
-                ACTIVATIONS[activation](
-                    sum(x[n, i] * value[f"W1[{i},{j}]"] for i in range(d)) + value[f"b1[{j}]"]
-                )
+                ACTIVATIONS[activation](sum(x[n, i] * value[f"W1[{i},{j}]"] for i in range(d)) + value[f"b1[{j}]"])
                 for j in range(h)
             ]
             np.testing.assert_allclose(hidden[a, n], units, rtol=1e-12, atol=1e-14)
@@ -81,9 +79,7 @@ def test_leading_axes():
     net = tl.Perceptron(4, 10, 3)
     x = tl.iris().x
     w = net.init(6, seed=0)
-    np.testing.assert_allclose(
-        net.outputs(w.reshape(2, 3, 83), x), net.outputs(w, x).reshape(2, 3, 120, 3), rtol=1e-12
-    )
+    np.testing.assert_allclose(net.outputs(w.reshape(2, 3, 83), x), net.outputs(w, x).reshape(2, 3, 120, 3), rtol=1e-12)
     np.testing.assert_allclose(net.outputs(w[4], x), net.outputs(w, x)[4], rtol=1e-12)
     assert net.predict(w.reshape(2, 3, 83), x).shape == (2, 3, 120)
 
@@ -165,9 +161,7 @@ def test_sizes_that_are_refused(place, size, error):
 def test_names_that_are_refused():
     with pytest.raises(ValueError, match="activation must be one of 'sigmoid', 'tanh', 'relu', got 'gelu'"):
         tl.Perceptron(4, 10, 3, activation="gelu")
-    with pytest.raises(
-        ValueError, match="loss must be one of 'cross_entropy', 'half_squared_error', got 'mse'"
-    ):
+    with pytest.raises(ValueError, match="loss must be one of 'cross_entropy', 'half_squared_error', got 'mse'"):
         tl.Perceptron(4, 10, 3, loss="mse")
     with pytest.raises(ValueError, match=r"at least 2 outputs .* got 1; use loss='half_squared_error'"):
         tl.Perceptron(4, 10, 1)

@@ -41,7 +41,16 @@ def test_notebook_is_small(page):
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_printed_numbers_come_out_again(page):
     """nbval, strict: every cell is run, and its output compared (pictures aside)."""
-    command = [sys.executable, "-m", "pytest", "--nbval", page.with_suffix(".ipynb").name, "-q", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbval",
+        page.with_suffix(".ipynb").name,
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
     command += ["-c", os.devnull, "--rootdir", str(page.parent), "--nbval-cell-timeout=1200"]
     done = subprocess.run(command, cwd=page.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

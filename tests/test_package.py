@@ -26,7 +26,9 @@ def modules():
 
 
 def test_import_pulls_in_nothing_heavy():
-    done = python("import sys, trajlib; print([m for m in ('torch','numba','matplotlib','ipywidgets','sklearn') if m in sys.modules])")
+    done = python(
+        "import sys, trajlib; print([m for m in ('torch','numba','matplotlib','ipywidgets','sklearn') if m in sys.modules])"
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -55,9 +57,19 @@ def test_second_process_finds_compiled_code(tmp_path):
     assert first == ["0", "1"] and second == ["1", "0"]
 
 
-def test_unwritable_cache_is_a_warning(tmp_path):
-    (tmp_path / "file").write_text("not a folder")
-    code = "import trajlib as tl; gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris()); print(gd.loss(gd.network.init(1, seed=0)).shape)"
-    done = python(code, NUMBA_CACHE_DIR=str(tmp_path / "file" / "cache"))
+FAULTS = {
+    "no folder": "(caching.CacheImpl if hasattr(caching, 'CacheImpl') else caching._CacheImpl)._locator_classes = []",
+    "full disk": "caching.IndexDataCacheFile.save = lambda *_: (_ for _ in ()).throw(OSError(28, 'No space left on device'))",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_unwritable_cache_is_a_warning(fault, tmp_path):
+    code = (
+        f"from numba.core import caching; {fault}\n"
+        "import trajlib as tl; gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris())\n"
+        "w = gd.network.init(1, seed=0); gd.loss(w); print(gd.loss(w).shape)"
+    )
+    done = python(code, NUMBA_CACHE_DIR=str(tmp_path))
     assert done.stdout.strip() == "(1,)"
     assert done.stderr.count("cannot be cached on disk") == 1 and "NUMBA_CACHE_DIR" in done.stderr

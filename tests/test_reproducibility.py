@@ -98,7 +98,15 @@ def test_specification_after_1000_chaotic_steps(lr):
     gd = chaotic(lr)
     w0 = NET.init(1, seed=11)
     want = specification.descend(
-        w0[0].tolist(), 1000, lr, TASK.x.tolist(), gd.targets.tolist(), (4, 10, 3), "sigmoid", "cross_entropy", 0.0
+        w0[0].tolist(),
+        1000,
+        lr,
+        TASK.x.tolist(),
+        gd.targets.tolist(),
+        (4, 10, 3),
+        "sigmoid",
+        "cross_entropy",
+        0.0,
     )
     assert tl.train(gd, w0, 1000).final[0].tobytes() == np.array(want).tobytes()
 

@@ -22,9 +22,7 @@ def test_a_split_is_a_partition_of_the_data(make, load, n_train, scale):
     d = bunch.data.shape[1]
     assert task.x.shape == (n_train, d) and task.x_test.shape == (len(bunch.data) - n_train, d)
     assert [getattr(task, a).dtype for a in ARRAYS] == [np.float64, np.int64] * 2
-    rows = np.column_stack(
-        [np.concatenate([task.x, task.x_test]) * scale, np.concatenate([task.y, task.y_test])]
-    )
+    rows = np.column_stack([np.concatenate([task.x, task.x_test]) * scale, np.concatenate([task.y, task.y_test])])
     original = np.column_stack([bunch.data, bunch.target])
     np.testing.assert_array_equal(rows[np.lexsort(rows.T)], original[np.lexsort(original.T)])
     assert len(task.class_names) == task.n_classes == len(bunch.target_names)
@@ -60,9 +58,7 @@ def test_proportions_depend_on_the_split():
     assert len({tuple(c.round(6)) for c in counts}) > 1
 
 
-@pytest.mark.parametrize(
-    "seed, error", [(-1, ValueError), (0.5, TypeError), (None, TypeError), (True, TypeError)]
-)
+@pytest.mark.parametrize("seed, error", [(-1, ValueError), (0.5, TypeError), (None, TypeError), (True, TypeError)])
 def test_split_seeds_that_are_refused(seed, error):
     with pytest.raises(error, match="split_seed must be an integer >= 0"):
         tl.iris(seed)
@@ -74,9 +70,7 @@ def test_standardised():
     np.testing.assert_allclose(scaled.x.mean(axis=0), 0.0, atol=1e-14)
     np.testing.assert_allclose(scaled.x.std(axis=0), 1.0, rtol=1e-14)
     # the test part is scaled by the training part's mean and deviation: nothing leaks
-    np.testing.assert_allclose(
-        scaled.x_test, (task.x_test - task.x.mean(axis=0)) / task.x.std(axis=0), rtol=1e-14
-    )
+    np.testing.assert_allclose(scaled.x_test, (task.x_test - task.x.mean(axis=0)) / task.x.std(axis=0), rtol=1e-14)
     np.testing.assert_array_equal(scaled.y, task.y)
     assert scaled.name == "iris, standardised" and scaled.class_names == task.class_names
 

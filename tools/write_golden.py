@@ -6,7 +6,13 @@ from pathlib import Path
 import trajlib as tl
 from trajlib import golden
 
-IRIS = {"task": "iris", "split_seed": 0, "sizes": [4, 10, 3], "activation": "sigmoid", "loss": "cross_entropy"}
+IRIS = {
+    "task": "iris",
+    "split_seed": 0,
+    "sizes": [4, 10, 3],
+    "activation": "sigmoid",
+    "loss": "cross_entropy",
+}
 RUNS = {
     "iris, lr = 0.01, 5,000 steps": IRIS | {"lr": 0.01, "weight_decay": 0.0, "networks": 20, "steps": 5000},
     "iris, lr = 1, 5,000 steps": IRIS | {"lr": 1.0, "weight_decay": 0.0, "networks": 20, "steps": 5000},

@@ -13,16 +13,20 @@ from .ensembles import Divergence, Interrupted, Trajectories, diverge, perturb, 
 from .maps import GradientDescent
 from .networks import Layers, Perceptron
 from .stability.distances import displacement, l1_distance, path_length
+from .stability.expansion import ExpansionFit, expansion_rate
+from .stability.lyapunov import Spectrum, lyapunov_spectrum, sharpness
 from .stability.tangent import Tangent, tangent
 from .tasks import Task, digits, iris
 
 __version__ = "0.1.0"
 __all__ = [
     "Divergence",
+    "ExpansionFit",
     "GradientDescent",
     "Interrupted",
     "Layers",
     "Perceptron",
+    "Spectrum",
     "Tangent",
     "Task",
     "Trajectories",
@@ -30,10 +34,13 @@ __all__ = [
     "digits",
     "displacement",
     "diverge",
+    "expansion_rate",
     "iris",
     "l1_distance",
+    "lyapunov_spectrum",
     "path_length",
     "perturb",
+    "sharpness",
     "tangent",
     "train",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Iterable
 
@@ -13,9 +14,10 @@ def positive(name: str, value, *, zero: bool = False) -> float:
     allowed = "a finite number >= 0" if zero else "a positive finite number"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be {allowed}, got {value!r}")
-    if not np.isfinite(value) or value < 0 or (value == 0 and not zero):
+    number = float(value)
+    if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
         raise ValueError(f"{name} must be {allowed}, got {value!r}")
-    return float(value)
+    return number
 
 
 def count(name: str, value, minimum: int = 0) -> int:
@@ -38,9 +40,13 @@ def choice(name: str, value, allowed: Iterable[str]) -> str:
 def float64(name: str, value) -> np.ndarray:
     """An array that is float64 already: nothing is converted in silence."""
     if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name} must be a numpy array of float64, got {type(value).__name__}; use np.asarray(..., dtype=float)")
+        raise TypeError(
+            f"{name} must be a numpy array of float64, got {type(value).__name__}; use np.asarray(..., dtype=float)"
+        )
     if value.dtype != np.float64:
-        raise TypeError(f"{name} must be float64, got {value.dtype}; convert with .astype(np.float64) if that is what you mean")
+        raise TypeError(
+            f"{name} must be float64, got {value.dtype}; convert with .astype(np.float64) if that is what you mean"
+        )
     return value
 
 
@@ -57,5 +63,19 @@ def weights(w, n_parameters: int, *, name: str = "w") -> np.ndarray:
     """Flat weight vectors (..., n_parameters), float64; nan and inf are let through (a diverged state has a loss too)."""
     w = float64(name, w)
     if w.ndim == 0 or w.shape[-1] != n_parameters:
-        raise ValueError(f"{name} must have shape (..., {n_parameters}), one flat weight vector a network, got {w.shape}")
+        raise ValueError(
+            f"{name} must have shape (..., {n_parameters}), one flat weight vector a network, got {w.shape}"
+        )
     return w
+
+
+def rates(lr, lead: tuple[int, ...]) -> None:
+    """One learning rate, or as many as there are networks: an array that broadcasts to their leading axes and adds none."""
+    try:
+        fits = np.broadcast_shapes(np.shape(lr), lead) == lead
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"lr must be one number or one a network, broadcasting to shape {lead}, got shape {np.shape(lr)}"
+        )

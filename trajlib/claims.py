@@ -81,7 +81,9 @@ def load(chapter: str | None = None) -> tuple[Claim, ...]:
         return claims
     own = tuple(claim for claim in claims if claim.chapter == chapter)
     if not own:
-        raise ValueError(f"no claims for chapter {chapter!r}; chapters are {', '.join(sorted({c.chapter for c in claims}))}")
+        raise ValueError(
+            f"no claims for chapter {chapter!r}; chapters are {', '.join(sorted({c.chapter for c in claims}))}"
+        )
     return own
 
 
@@ -194,7 +196,9 @@ class Ledger:
         open_ones = [isinstance(holds, Share) and not holds.decided for holds in conditions.values()]
         possible = {verdict_of([h and not o for h, o in zip(held, open_ones, strict=True)])}
         possible.add(verdict_of([h or o for h, o in zip(held, open_ones, strict=True)]))
-        return self._enter(claim, verdict_of(held), measured, tuple(zip(conditions, held, strict=True)), len(possible) > 1)
+        return self._enter(
+            claim, verdict_of(held), measured, tuple(zip(conditions, held, strict=True)), len(possible) > 1
+        )
 
     def not_testable(self, claim: str, why: str) -> str:
         """Enter that a claim cannot be tested, and why."""
@@ -239,12 +243,19 @@ def _table(findings) -> str:
     for f in findings:
         parts = "".join(f"<li>{'yes' if ok else 'no'}: {html.escape(t)}</li>" for t, ok in f.conditions)
         reported = f"<br>Reported: {html.escape(f.claim.reported)}" if f.claim.reported else ""
+        flag = "<br><small>depends on the seed</small>" if f.depends_on_seed else ""
         rows.append(
             f"<tr><td>{html.escape(f.claim.claim)}<br><small>{html.escape(f.claim.where)}{reported}</small></td>"
-            f"<td>{_chip(f.verdict)}{'<br><small>depends on the seed</small>' if f.depends_on_seed else ''}</td><td>{html.escape(f.measured)}<ul>{parts}</ul></td></tr>"
+            f"<td>{_chip(f.verdict)}{flag}</td><td>{html.escape(f.measured)}<ul>{parts}</ul></td></tr>"
         )
     head = "<tr><th>Claim</th><th>Verdict</th><th>Measured here, and what it was asked</th></tr>"
-    return f'<div class="tl-claims" tabindex="0" role="region" aria-label="Claims checked"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
+    return _region("Claims checked", head, rows)
+
+
+def _region(label: str, head: str, rows: list[str]) -> str:
+    """A table that scrolls inside its own box where the page is narrow."""
+    table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+    return f'<div class="tl-claims" tabindex="0" role="region" aria-label="{label}">{table}</div>'
 
 
 def read(notebook: str | Path) -> dict | None:
@@ -289,8 +300,9 @@ class Scoreboard:
             name, of = chapter["chapter"], counts[chapter["chapter"]]
             chips = " ".join(_chip(v, f"{of[v]} ") for v in VERDICTS if of[v])
             title = name.replace("-", " ").capitalize()
-            rows.append(f'<tr><td><a href="{name}.html#claims-checked">{title}</a></td><td>{sum(of.values())}</td><td>{chips}</td></tr>')
+            rows.append(
+                f'<tr><td><a href="{name}.html#claims-checked">{title}</a></td><td>{sum(of.values())}</td><td>{chips}</td></tr>'
+            )
         head = "<tr><th>Chapter</th><th>Claims</th><th>Verdicts</th></tr>"
-        table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
         plain = "\n".join(f"{name}: " + ", ".join(f"{n} {v}" for v, n in c.items()) for name, c in counts.items())
-        return {"text/plain": plain, "text/html": f'<div class="tl-claims" tabindex="0" role="region" aria-label="Scoreboard">{table}</div>'}
+        return {"text/plain": plain, "text/html": _region("Scoreboard", head, rows)}

@@ -173,8 +173,8 @@ def train(
     options |= {"device": device, "progress": progress, "label": "train"}
     derived = [name for name in record if name not in _FROM_KERNEL]
     if not derived:
-        out, done, ran = iterate(gd, w0, steps=steps, every=every, record=record, **options)
-        return _interrupted(done < steps, _trajectories(out, record, done, every, ran))
+        out, ran = iterate(gd, w0, steps=steps, every=every, record=record, **options)
+        return _interrupted(ran.interrupted, _trajectories(out, record, ran.steps, every, ran))
     return _train_in_pieces(gd, w0, steps, every, record, derived, options)
 
 
@@ -187,9 +187,9 @@ def _train_in_pieces(gd, w0, steps, every, record, derived, options):
     w, done = w0, 0
     while True:
         length = min(records * every, steps - done)
-        out, n, ran = iterate(gd, w, steps=length, every=every, record=kernel, **options)
-        stopped = n < length
-        more = done + n < steps and not stopped
+        out, ran = iterate(gd, w, steps=length, every=every, record=kernel, **options)
+        n = ran.steps
+        more = done + n < steps and not ran.interrupted
         keep = slice(0, -1) if more and n % every == 0 else slice(None)  # the next piece records this state again
         for name in derived:
             out[name] = _derive(gd, name, out["weights"])
@@ -200,7 +200,7 @@ def _train_in_pieces(gd, w0, steps, every, record, derived, options):
             break
     merged = {name: np.concatenate([piece[name] for piece in pieces], axis=1) for name in record}
     merged |= {"reference": w, "nonfinite": nonfinite}
-    return _interrupted(stopped, _trajectories(merged, record, done, every, ran))
+    return _interrupted(ran.interrupted, _trajectories(merged, record, done, every, ran))
 
 
 def _derive(gd, name: str, weights: np.ndarray) -> np.ndarray:
@@ -217,8 +217,8 @@ def _trajectories(out, record, done, every, ran) -> Trajectories:
         final=out["reference"],
         nonfinite_at=out["nonfinite"][:, 0],
         steps=done,
-        engine=ran[0],
-        device=ran[1],
+        engine=ran.engine,
+        device=ran.device,
         **{name: out[name] for name in record},
     )
 
@@ -348,29 +348,31 @@ def diverge(
         if perturbed.ndim != 3 or len(perturbed) != len(w0) or perturbed.shape[1] == 0:
             raise ValueError(f"perturbed must have shape ({len(w0)}, copies, {w0.shape[1]}), got {perturbed.shape}")
     _fits_in_memory(len(w0), steps // every + 1, perturbed.shape[1] + 1)
-    out, done, ran = iterate(
+    out, ran = iterate(
         gd, w0, perturbed, steps=steps, every=every, record=("loss", "distance"), device=device, progress=progress,
         label="diverge", **options,
     )  # fmt: skip
     result = Divergence(
-        times=np.arange(0, done + 1, every),
+        times=np.arange(0, ran.steps + 1, every),
         distance=out["distance"],
         loss=out["loss"],
         final=out["reference"],
         final_copies=out["copies"],
         nonfinite_at=out["nonfinite"],
         radius=radius,
-        steps=done,
-        engine=ran[0],
-        device=ran[1],
+        steps=ran.steps,
+        engine=ran.engine,
+        device=ran.device,
     )
-    return _interrupted(done < steps, result)
+    return _interrupted(ran.interrupted, result)
 
 
 def _initial(gd, w0) -> np.ndarray:
     w0 = _validate.finite("w0", _validate.weights(w0, gd.network.n_parameters, name="w0"))
     if w0.ndim != 2 or len(w0) == 0:
-        raise ValueError(f"w0 must have shape (n, {gd.network.n_parameters}) with n >= 1, got {w0.shape}; use w[None] for one network")
+        raise ValueError(
+            f"w0 must have shape (n, {gd.network.n_parameters}) with n >= 1, got {w0.shape}; use w[None] for one network"
+        )
     return w0
 
 
@@ -381,8 +383,7 @@ def _common(gd, w0, steps, every, engine, threads):
     if threads is not None:
         _validate.count("threads", threads, 1)
     w0, steps = _initial(gd, w0), _validate.count("steps", steps)
-    if np.shape(gd.lr) not in ((), (len(w0),)):
-        raise ValueError(f"lr must be one number or one a network, shape ({len(w0)},), got {np.shape(gd.lr)}")
+    _validate.rates(gd.lr, (len(w0),))
     return w0, steps, {"engine": engine, "threads": threads}
 
 

@@ -53,7 +53,8 @@ def load() -> tuple[GoldenRun, ...]:
 
 def initial(run: dict) -> tuple[GradientDescent, np.ndarray]:
     """The map and the initial conditions of a golden run."""
-    net = Perceptron(*run["sizes"], activation=run["activation"], loss=run["loss"])
+    inputs, hidden, outputs = run["sizes"]
+    net = Perceptron(inputs, hidden, outputs, activation=run["activation"], loss=run["loss"])
     task = getattr(tasks, run["task"])(split_seed=run["split_seed"])
     return GradientDescent(net, task, lr=run["lr"], weight_decay=run["weight_decay"]), net.init(
         run["networks"], seed=run["init_seed"]

@@ -63,13 +63,20 @@ class GradientDescent:
         if isinstance(self.lr, np.ndarray):
             lr = _validate.float64("lr", self.lr)
             if not (np.isfinite(lr) & (lr > 0)).all():
-                raise ValueError("lr must be a positive finite number (or an array of such), got an array with other entries")
+                raise ValueError(
+                    "lr must be a positive finite number (or an array of such), got an array with other entries"
+                )
+            lr = lr.copy()
+            lr.flags.writeable = False
+            object.__setattr__(self, "lr", lr)
         else:
             object.__setattr__(self, "lr", _validate.positive("lr", self.lr))
         object.__setattr__(self, "weight_decay", _validate.positive("weight_decay", self.weight_decay, zero=True))
         net, task = self.network, self.task
         if task.x.shape[1] != net.n_inputs:
-            raise ValueError(f"task {task.name!r} has {task.x.shape[1]} features but the network has {net.n_inputs} inputs")
+            raise ValueError(
+                f"task {task.name!r} has {task.x.shape[1]} features but the network has {net.n_inputs} inputs"
+            )
         if task.is_classification and net.n_outputs > 1:
             if task.n_classes > net.n_outputs:
                 raise ValueError(
@@ -91,14 +98,24 @@ class GradientDescent:
         return len(self.task.x) if self.network.loss == "cross_entropy" else 1
 
     def _flat(self, w) -> np.ndarray:
-        return np.ascontiguousarray(_validate.weights(w, self.network.n_parameters))
+        w = _validate.weights(w, self.network.n_parameters)
+        _validate.rates(self.lr, w.shape[:-1])
+        return np.ascontiguousarray(w)
 
     def _engine(self, w: np.ndarray, steps: int, record: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
         """One short call of the fused engine over all leading axes."""
         lr = np.broadcast_to(self.lr, w.shape[:-1]).reshape(-1) if np.ndim(self.lr) else self.lr
-        flat = GradientDescent(self.network, self.task, np.ascontiguousarray(lr) if np.ndim(lr) else lr, self.weight_decay)
+        flat = GradientDescent(
+            self.network, self.task, np.ascontiguousarray(lr) if np.ndim(lr) else lr, self.weight_decay
+        )
         return iterate(
-            flat, w.reshape(-1, w.shape[-1]), steps=steps, every=max(1, steps), record=record, engine="cpu", progress=False
+            flat,
+            w.reshape(-1, w.shape[-1]),
+            steps=steps,
+            every=max(1, steps),
+            record=record,
+            engine="cpu",
+            progress=False,
         )[0]
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
@@ -182,9 +199,9 @@ class GradientDescent:
             lower[:, :, j, :, j] += same_unit[:, :, :, j]
             cross[:, :, j, j, :] = mixed[:, :, j]
         hessian[:, :cut, :cut] = lower.reshape(len(w), cut, cut)
-        cross = cross.reshape(len(w), cut, -1)
-        hessian[:, :cut, cut:] += cross
-        hessian[:, cut:, :cut] += cross.swapaxes(1, 2)
+        corner = cross.reshape(len(w), cut, -1)
+        hessian[:, :cut, cut:] += corner
+        hessian[:, cut:, :cut] += corner.swapaxes(1, 2)
         hessian = 0.5 * (hessian + hessian.swapaxes(1, 2)) / self.divisor
         return hessian + self.weight_decay * np.eye(net.n_parameters)
 

@@ -69,7 +69,9 @@ class Perceptron:
         _validate.choice("activation", self.activation, ACTIVATIONS)
         _validate.choice("loss", self.loss, LOSSES)
         if self.loss == "cross_entropy" and self.n_outputs < 2:
-            raise ValueError("cross_entropy needs at least 2 outputs (one a class), got 1; use loss='half_squared_error'")
+            raise ValueError(
+                "cross_entropy needs at least 2 outputs (one a class), got 1; use loss='half_squared_error'"
+            )
 
     @property
     def n_parameters(self) -> int:

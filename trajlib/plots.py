@@ -43,7 +43,8 @@ def style() -> None:
             "axes.linewidth": 0.8,
             "axes.spines.top": False,
             "axes.spines.right": False,
-            "axes.prop_cycle": cycler(color=list(COLOURS.values())) + cycler(linestyle=["-", "--", "-.", ":", "-", "--"]),
+            "axes.prop_cycle": cycler(color=list(COLOURS.values()))
+            + cycler(linestyle=["-", "--", "-.", ":", "-", "--"]),
             "axes.formatter.use_mathtext": True,
             "figure.labelsize": 10.5,
             "figure.labelweight": "normal",

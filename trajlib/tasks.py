@@ -49,15 +49,20 @@ class Task:
     name: str
     x: np.ndarray = field(repr=False)
     y: np.ndarray = field(repr=False)
-    x_test: np.ndarray | None = field(default=None, repr=False)
-    y_test: np.ndarray | None = field(default=None, repr=False)
+    x_test: np.ndarray = field(default=None, repr=False)  # type: ignore[arg-type]
+    y_test: np.ndarray = field(default=None, repr=False)  # type: ignore[arg-type]
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
 
     def __post_init__(self):
         if (self.x_test is None) != (self.y_test is None):
             raise ValueError("x_test and y_test go together: give both or neither")
-        if self.x_test is None and isinstance(self.x, np.ndarray) and self.x.ndim == 2 and isinstance(self.y, np.ndarray):
+        if (
+            self.x_test is None
+            and isinstance(self.x, np.ndarray)
+            and self.x.ndim == 2
+            and isinstance(self.y, np.ndarray)
+        ):
             object.__setattr__(self, "x_test", self.x[:0])
             object.__setattr__(self, "y_test", self.y[:0])
         for suffix in ("", "_test"):
@@ -77,7 +82,12 @@ class Task:
             raise ValueError("x must hold at least one sample")
         if self.x_test.shape[1] != self.x.shape[1] or self.y_test.dtype != self.y.dtype:
             raise ValueError("training and test part must have the same features and the same kind of target")
-        for name in ("x", "y", "x_test", "y_test"):  # a task is a value: later changes of the caller's arrays don't reach it
+        for name in (
+            "x",
+            "y",
+            "x_test",
+            "y_test",
+        ):  # a task is a value: later changes of the caller's arrays don't reach it
             array = np.array(getattr(self, name), order="C")
             array.flags.writeable = False
             object.__setattr__(self, name, array)
@@ -97,6 +107,8 @@ class Task:
     @property
     def proportions(self) -> np.ndarray:
         """Class proportions p of the training part, (n_classes,)."""
+        if not self.is_classification:
+            raise ValueError(f"task {self.name!r} has values to regress on, not classes: it has no class proportions")
         return np.bincount(self.y, minlength=self.n_classes) / len(self.y)
 
     def standardised(self) -> Task:
@@ -107,7 +119,10 @@ class Task:
         mean, scale = self.x.mean(axis=0), self.x.std(axis=0)
         scale[scale == 0] = 1.0
         return replace(
-            self, name=f"{self.name}, standardised", x=(self.x - mean) / scale, x_test=(self.x_test - mean) / scale
+            self,
+            name=f"{self.name}, standardised",
+            x=(self.x - mean) / scale,
+            x_test=(self.x_test - mean) / scale,
         )
 
 

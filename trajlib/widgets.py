@@ -42,7 +42,13 @@ def _panel(controls: dict[str, widgets.Widget], draw) -> widgets.Widget:
 
 
 def divergence_lab(
-    network: Perceptron, task: Task, *, lr: float = 0.01, radius: float = 1e-8, copies: int = 20, steps: int = 5000
+    network: Perceptron,
+    task: Task,
+    *,
+    lr: float = 0.01,
+    radius: float = 1e-8,
+    copies: int = 20,
+    steps: int = 5000,
 ) -> widgets.Widget:
     """A panel that follows one initial condition and its copies: distance and loss over time.
 
@@ -70,11 +76,20 @@ def divergence_lab(
 
     def draw(lr, radius, copies, steps, seed):
         gd = GradientDescent(network, task, lr=lr)
-        div = diverge(gd, network.init(1, seed=seed), radius=radius, copies=copies, steps=steps, seed=seed, progress=False)
+        div = diverge(
+            gd,
+            network.init(1, seed=seed),
+            radius=radius,
+            copies=copies,
+            steps=steps,
+            seed=seed,
+            progress=False,
+        )
         figure, ax = plt.subplots()
         right = plots.divergence_panel(ax, div.times, div.distance[0], div.loss[0])
         ax.set(xlabel="step", ylabel="L1 distance d(t)", yscale="log" if lr >= 0.3 else "linear")
-        right.set_ylabel("loss")
+        if right is not None:
+            right.set_ylabel("loss")
         return figure
 
     return _panel(controls, draw)

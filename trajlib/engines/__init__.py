@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -56,12 +57,39 @@ def pick(gd, engine: str = "auto", device: str | None = None) -> str:
 def _bar(progress: bool | None, steps: int, label: str):
     """A tqdm bar that appears after a second, in notebooks and terminals; None where none is wanted."""
     if progress is None:
-        progress = os.environ.get("TRAJLIB_PROGRESS", "on") != "off" and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+        progress = os.environ.get("TRAJLIB_PROGRESS", "on") != "off" and (
+            sys.stderr.isatty() or "ipykernel" in sys.modules
+        )
     if not progress:
         return None
     from tqdm import tqdm
 
     return tqdm(total=steps, desc=label, unit="step", delay=1.0, leave=False, mininterval=0.2)
+
+
+class Ran(NamedTuple):
+    """How a run went: steps done, whether Ctrl-C was pressed, the engine's name, and where it ran in words."""
+
+    steps: int
+    interrupted: bool
+    engine: str
+    device: str
+
+
+class Run(Protocol):
+    """What an engine offers to the loop: one ensemble on its way."""
+
+    seconds_per_step: float
+
+    @property
+    def description(self) -> str:
+        """Where it runs, in words."""
+
+    def advance(self, start: int, stop: int, last: bool) -> None:
+        """Move everything from step ``start`` to ``stop``; record the state at ``stop`` if ``last``."""
+
+    def results(self) -> dict[str, np.ndarray]:
+        """Everything recorded, and the state now."""
 
 
 @contextmanager
@@ -81,50 +109,56 @@ def _ctrl_c_waits():
     try:
         yield pressed
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 def iterate(
     gd, reference, copies=None, *, steps, every=1, record=frozenset(), engine="auto", device=None, threads=None,
-    progress=None, label="steps", tangent=False,
+    progress=None, label="steps", tangent=False, interval=0,
 ):  # fmt: skip
     """Apply a map ``steps`` times to references (n, p) and to their copies, or its tangent map to vectors (n, m, p).
 
-    Returns the engine's arrays (see ``FusedRun.results``), the number of steps done (fewer after Ctrl-C), and a description of what ran.
+    Returns the engine's arrays (see ``FusedRun.results``), and what ran.
     """
     name = pick(gd, engine, device)
+    if tangent and name != "cpu":
+        raise ValueError(f"tangent vectors are carried by the fused engine, engine='cpu', alone; got engine={name!r}")
+    run: Run
     options = {"steps": steps, "every": every, "record": frozenset(record)}
     if name == "cpu":
         from .cpu import FusedRun
 
-        run = FusedRun(gd, reference, copies, threads=threads, tangent=tangent, **options)
+        run = FusedRun(gd, reference, copies, threads=threads, tangent=tangent, interval=interval, **options)
     else:
         from .torch import TorchRun
 
         run = TorchRun(gd, reference, copies, device=device, **options)
     done, pace = 0, run.seconds_per_step
     bar = _bar(progress, steps, label)
-    with _ctrl_c_waits() as pressed:
-        while True:
-            stop = min(steps, done + max(1, int(PIECE / max(pace, 1e-9))))
-            began = time.perf_counter()
-            run.advance(done, stop, stop == steps)
-            if stop > done:
-                pace = 0.5 * (pace + (time.perf_counter() - began) / (stop - done))
-            if bar is not None:
-                bar.update(stop - done)
-            done = stop
-            if done == steps:
-                break
-            if pressed:
-                run.advance(done, done, True)
-                break
-    if bar is not None:
-        bar.close()
+    try:
+        with _ctrl_c_waits() as pressed:
+            while True:
+                stop = min(steps, done + max(1, int(PIECE / max(pace, 1e-9))))
+                began = time.perf_counter()
+                run.advance(done, stop, stop == steps)
+                if stop > done:
+                    pace = 0.5 * (pace + (time.perf_counter() - began) / (stop - done))
+                if bar is not None:
+                    bar.update(stop - done)
+                done = stop
+                if done == steps:
+                    break
+                if pressed:
+                    run.advance(done, done, True)
+                    break
+    finally:
+        if bar is not None:
+            bar.close()
     results = run.results()
     records = done // every + 1
-    for key in ("loss", "norm", "weights", "distance"):
-        if key in results:
-            axis = 2 if key == "distance" else 1
-            results[key] = np.take(results[key], range(records), axis=axis) if done < steps else results[key]
-    return results, done, (name, run.description)
+    if done < steps:
+        for key in ("loss", "norm", "weights"):
+            results |= {key: results[key][:, :records]} if key in results else {}
+        for key in ("distance", "growth"):
+            results |= {key: results[key][:, :, : records - (key == "growth")]} if key in results else {}
+    return results, Ran(done, bool(pressed), name, run.description)

@@ -58,7 +58,10 @@ def _compiled(sizes: tuple[int, int, int], activation: str, loss: str, tangent: 
             try:
                 advance = kernel.build(*constants, numba.njit(nogil=True, cache=True))
                 advance.compile(signature)
-            except (RuntimeError, OSError) as error:  # no place for a cache, the folder went away, the disk is full
+            except (
+                RuntimeError,
+                OSError,
+            ) as error:  # no place for a cache, the folder went away, the disk is full
                 _warn_cache(error)
                 advance = kernel.build(*constants, numba.njit(nogil=True))
                 advance.compile(signature)
@@ -91,18 +94,23 @@ class FusedRun:
     """One ensemble on its way: state in vector order, and the arrays that the kernel fills.
 
     Parameters are those of :func:`trajlib.engines.iterate`; ``record`` holds any of loss, norm, weights, distance, gradient. With
-    ``tangent`` the copies are tangent vectors, and distance holds their L1 norms.
+    ``tangent`` the copies are tangent vectors, and distance holds their L1 norms; they are made orthonormal after every ``interval``-th
+    step, and growth holds the logarithms of the diagonal of R, summed over the steps up to each record.
     """
 
     name = "cpu"
 
-    def __init__(self, gd, reference, copies, *, steps, every, record, threads, tangent=False):
+    def __init__(self, gd, reference, copies, *, steps, every, record, threads, tangent=False, interval=0):
         net, task = gd.network, gd.task
         self._n, size = reference.shape
         n_copies = 0 if copies is None else copies.shape[1]
         self.threads = n_threads(threads)
         # few initial conditions with many copies fill the vectors better when each copy has a reference of its own beside it
-        self._spread = n_copies > 1 and -(-self._n * n_copies // LANES) * 2 < -(-self._n // LANES) * (1 + n_copies)
+        self._spread = (
+            n_copies > 1
+            and not interval
+            and -(-self._n * n_copies // LANES) * 2 < -(-self._n // LANES) * (1 + n_copies)
+        )
         self._copies = n_copies
         lr = np.broadcast_to(gd.lr, reference.shape[:-1])
         if self._spread:
@@ -112,8 +120,9 @@ class FusedRun:
         rows = len(reference)
         groups = max(1, -(-rows // LANES))
         depth = 1 if copies is None else 1 + copies.shape[1]
-        self._state = aligned((groups, depth, size * LANES))
-        lanes = self._state.reshape(groups, depth, size, LANES)
+        self._size = size
+        self._state = aligned((groups, depth, (size + 1) * LANES))
+        lanes = self._state.reshape(groups, depth, size + 1, LANES)[:, :, :size]
         self._rate = aligned((groups, LANES))
         self._rate[...] = 1.0
         self._rate.reshape(-1)[:rows] = lr
@@ -133,6 +142,8 @@ class FusedRun:
         }
         self._out = {k: np.empty(s if k in record else (0,) * len(s)) for k, s in shape.items()}
         self._nonfinite = np.full((rows, depth), -1, dtype=np.int64)
+        self._interval = interval
+        self._growth = np.zeros((rows, depth - 1, steps // every if interval else 0))
         self._every = every
         self._x = np.ascontiguousarray(task.x.T).ravel()
         self._y = np.ascontiguousarray(gd.targets.T).ravel()
@@ -140,7 +151,9 @@ class FusedRun:
         self._divisor, self._decay = float(gd.divisor), float(gd.weight_decay)
         self._sizes = (net.n_inputs, net.n_hidden, net.n_outputs)
         self._activation, self._loss, self._tangent = net.activation, net.loss, tangent
-        operations = self._samples * (3 * size + 30 * (net.n_hidden + net.n_outputs))
+        operations = self._samples * (3 * size + 30 * (net.n_hidden + net.n_outputs)) + (
+            depth * size if interval else 0
+        )
         self.seconds_per_step = groups * LANES * depth * operations * SECONDS_PER_OPERATION / min(self.threads, groups)
 
     @property
@@ -150,7 +163,7 @@ class FusedRun:
 
     def _arguments(self, first: int, end: int):
         """Kernel arguments for groups first ... end - 1."""
-        size = self._state.shape[-1] // LANES
+        size = self._size
         width = 2 * (self._sizes[1] + self._sizes[2]) * kernel.BLOCK * LANES
         rows = slice(first * LANES, min(end * LANES, self._rows))
         out = [self._out[k][rows] if self._out[k].size else self._out[k] for k in self._out]
@@ -164,7 +177,7 @@ class FusedRun:
             self._samples,
             self._divisor,
             self._decay,
-        ), (*out, self._nonfinite[rows])
+        ), (*out, self._nonfinite[rows], self._interval, self._growth[rows])
 
     def _call(self, first, end, start, stop, last):
         before, after = self._arguments(first, end)
@@ -187,15 +200,21 @@ class FusedRun:
 
     def results(self) -> dict[str, np.ndarray]:
         """Recorded arrays, the state now (reference, copies) and the first non-finite steps, in the caller's order."""
-        groups, depth, width = self._state.shape
-        size = width // LANES
-        rows = self._state.reshape(groups, depth, size, LANES).transpose(0, 3, 1, 2).reshape(-1, depth, size)[: self._rows]
+        groups, depth, _ = self._state.shape
+        size = self._size
+        rows = self._state.reshape(groups, depth, size + 1, LANES)[:, :, :size]
+        rows = rows.transpose(0, 3, 1, 2).reshape(-1, depth, size)[: self._rows]
         out = {k: v for k, v in self._out.items() if v.size}
         if not self._spread:
+            out["growth"] = self._growth
             return out | {"reference": rows[:, 0], "copies": rows[:, 1:], "nonfinite": self._nonfinite}
         n, m = self._n, self._copies
         one_each = {k: v[::m] for k, v in out.items() if k != "distance"}
         if "distance" in out:
             one_each["distance"] = out["distance"].reshape(n, m, -1)
         nonfinite = np.column_stack([self._nonfinite[::m, 0], self._nonfinite[:, 1].reshape(n, m)])
-        return one_each | {"reference": rows[::m, 0], "copies": rows[:, 1].reshape(n, m, size), "nonfinite": nonfinite}
+        return one_each | {
+            "reference": rows[::m, 0],
+            "copies": rows[:, 1].reshape(n, m, size),
+            "nonfinite": nonfinite,
+        }

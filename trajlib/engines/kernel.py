@@ -17,7 +17,18 @@ from __future__ import annotations
 from numba import njit
 
 from . import elementary as el
-from .lanes import LANES, accumulate, constant, lane_of, load, load_wide, samples_of, store, where_less
+from .lanes import (
+    LANES,
+    accumulate,
+    constant,
+    lane_of,
+    load,
+    load_wide,
+    samples_of,
+    square_root,
+    store,
+    where_less,
+)
 
 SIGMOID, TANH, RELU = 0, 1, 2
 CROSS_ENTROPY, HALF_SQUARED_ERROR = 0, 1
@@ -223,6 +234,29 @@ def _step(w, acc, size, divisor, decay, rate):
     return check
 
 
+@njit(forceinline=True)
+def _orthonormalise(group, size):
+    """Modified Gram-Schmidt on members 1, 2, ... of a group, in place; R_jj is left in the last slot of member j."""
+    one = constant(0.0, 1)
+    for j in range(1, group.shape[0]):
+        v = group[j]
+        for i in range(1, j):
+            q = group[i]
+            dot = one
+            for p in range(size):
+                dot = dot + load(q, p, one) * load(v, p, one)
+            for p in range(size):
+                store(v, p, load(v, p, one) - dot * load(q, p, one))
+        square = one
+        for p in range(size):
+            square = square + load(v, p, one) * load(v, p, one)
+        norm = square_root(square)
+        inverse = 1.0 / norm
+        for p in range(size):
+            store(v, p, load(v, p, one) * inverse)
+        store(v, size, norm)
+
+
 def build(d, h, c, act, cost, tangent, source, jit):
     """Compile ``advance`` for one architecture (all sizes constants of the machine code), for copies or for tangent vectors.
 
@@ -233,15 +267,19 @@ def build(d, h, c, act, cost, tangent, source, jit):
     @jit
     def advance(
         state, rate, acc, scratch, x, y, n, divisor, decay, start, stop, last, every,
-        loss, norm, weights, distance, gradient, nonfinite,
+        loss, norm, weights, distance, gradient, nonfinite, interval, growth,
     ):  # fmt: skip
         """Move groups of networks from step ``start`` to ``stop``, recording every ``every``-th state on the way.
 
-        state: (groups, 1 + copies, parameters * LANES), reference first, updated in place (copies, or tangent vectors). rate: (groups, LANES). Outputs
+        state: (groups, 1 + copies, (parameters + 1) * LANES), reference first, updated in place (copies, or tangent vectors; the last
+        slot is the kernel's own). rate: (groups, LANES). Outputs
         of size 0 are not recorded: loss, norm (networks, records); weights (networks, records, parameters); distance
-        (networks, copies, records), for tangent vectors their L1 norms; gradient (networks, parameters), of the state at ``stop``. nonfinite (networks,
+        (networks, copies, records), for tangent vectors their L1 norms; gradient (networks, parameters), of the state at
+        ``stop``. nonfinite (networks,
         1 + copies): first step whose weights are not finite, left alone where it is not negative. The state at ``stop`` is recorded
-        (and its loss and gradient evaluated) if ``last``; otherwise the next call does so.
+        (and its loss and gradient evaluated) if ``last``; otherwise the next call does so. Tangent vectors are made orthonormal after
+        every ``interval``-th step if that is not 0; the logarithms ln R_jj are added up in growth (networks, copies, records), each
+        where the states recorded next are.
         """
         source  # noqa: B018
         size = (d + 1) * h + (h + 1) * c
@@ -297,5 +335,12 @@ def build(d, h, c, act, cost, tangent, source, jit):
                         for lane in range(lanes):
                             if lane_of(check, lane) != 0.0 and nonfinite[first + lane, m + k] < 0:
                                 nonfinite[first + lane, m + k] = t + 1
+                if tangent and not final and interval > 0 and (t + 1) % interval == 0:
+                    _orthonormalise(state[group], size)
+                    r = t // every
+                    for m in range(1, state.shape[1]):
+                        logarithm = el.log(load(state[group, m], size, one), one)
+                        for lane in range(lanes):
+                            growth[first + lane, m - 1, r] += lane_of(logarithm, lane)
 
     return advance

@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
 
 LANES = 8
@@ -114,9 +114,7 @@ def samples_of(typingctx, array, index, like):
         for s in range(like.samples):
             scalar = builder.load(builder.gep(data, [builder.add(args[1], ir.Constant(_I64, s))]))
             part = _splat(builder, scalar, like.width)
-            mask = [
-                like.width + i if i // LANES == s else i for i in range(like.width)
-            ]
+            mask = [like.width + i if i // LANES == s else i for i in range(like.width)]
             indices = ir.Constant(_vector(like.width, ir.IntType(32)), mask)
             whole = builder.shuffle_vector(whole, part, indices)
         return whole
@@ -245,6 +243,20 @@ def significand_of(typingctx, x):
         bits = builder.and_(bits, _constant(0x000FFFFFFFFFFFFF, width, _I64))
         bits = builder.or_(bits, _constant(0x3FF0000000000000, width, _I64))
         return builder.bitcast(bits, _vector(width))
+
+    return x(x), codegen
+
+
+@intrinsic
+def square_root(typingctx, x):
+    """IEEE square root, correctly rounded."""
+
+    def codegen(context, builder, signature, args):
+        kind = _vector(x.width)
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(kind, [kind]), f"llvm.sqrt.v{x.width}f64"
+        )
+        return builder.call(function, [args[0]])
 
     return x(x), codegen
 

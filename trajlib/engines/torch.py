@@ -7,8 +7,6 @@ to the inputs carries the first biases. BLAS chooses the order of sums: reproduc
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, wait
-
 import numpy as np
 
 try:
@@ -98,9 +96,6 @@ class TorchRun:
         self._chunk = -(-rows // chunks)
         self._units, self._back = self._new(2, self._chunk, h, n_samples)
         self._outputs, self._delta = self._new(2, self._chunk, c, n_samples)
-        # a thread of its own, because Ctrl-C reaches the main thread only: no step is cut in two
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="trajlib-torch")
-
         operations = rows * n_samples * (2 * len(self._x) * h + 3 * h * c + 30 * (h + c))
         kind = self._device.type
         self.seconds_per_step = operations * SECONDS_PER_OPERATION[kind] + chunks * SECONDS_PER_CHUNK[kind]
@@ -126,20 +121,8 @@ class TorchRun:
             where += f" ({torch.cuda.get_device_name(self._device)})"
         return f"torch {torch.__version__.partition('+')[0]} on {where}, float64"
 
-    def advance(self, start: int, stop: int, last: bool) -> bool:
-        """Move everything from step ``start`` to ``stop``; False if Ctrl-C came (all is done even so)."""
-        future = self._worker.submit(self._advance, start, stop, last)
-        undisturbed = True
-        while True:
-            try:
-                wait([future])
-                break
-            except KeyboardInterrupt:
-                undisturbed = False
-        future.result()
-        return undisturbed
-
-    def _advance(self, start: int, stop: int, last: bool) -> None:
+    def advance(self, start: int, stop: int, last: bool) -> None:
+        """Move everything from step ``start`` to ``stop``; if ``last``, record the state there too."""
         for t in range(start, stop):
             loss = self._record_weights(t)
             self._pass(len(self._w), loss, self._w, self._shrink, self._scale)

@@ -39,7 +39,14 @@ class Tangent:
 
 
 def tangent(
-    gd, w0: np.ndarray, vectors: np.ndarray, steps: int, *, every: int = 1, threads: int | None = None, progress: bool | None = None
+    gd,
+    w0: np.ndarray,
+    vectors: np.ndarray,
+    steps: int,
+    *,
+    every: int = 1,
+    threads: int | None = None,
+    progress: bool | None = None,
 ) -> Tangent:
     """Carry tangent vectors along training trajectories: the exact linear limit of :func:`trajlib.diverge`.
 
@@ -85,10 +92,10 @@ def tangent(
     if w0.ndim != 2 or len(w0) == 0 or vectors.ndim != 3 or len(vectors) != len(w0) or vectors.shape[1] == 0:
         raise ValueError(f"w0 must have shape (n, {p}) and vectors (n, k, {p}), got {w0.shape} and {vectors.shape}")
     steps, every = _validate.count("steps", steps), _validate.count("every", every, 1)
-    out, done, _ = iterate(
+    out, ran = iterate(
         gd, w0, vectors, steps=steps, every=every, record=("distance",), engine="cpu", threads=threads, progress=progress,
         label="tangent", tangent=True,
     )  # fmt: skip
-    if done < steps:
+    if ran.interrupted:
         raise KeyboardInterrupt
     return Tangent(np.arange(0, steps + 1, every), out["distance"], out["copies"], out["reference"])
