@@ -159,6 +159,7 @@ class _Lines:
         y = np.where(usable, y - self._shift, 0.0)
         self._middle = (mean.shape[1] - 1) / 2
         t = np.arange(mean.shape[1]) - self._middle  # centred: no cancellation in the sums
+        self._flat = 1e-12 * (y * y).sum(axis=1, keepdims=True)  # below this the sums hold rounding only
         self._sums = [self._cumulative(a) for a in (y, y * y, t * y, ~usable, t[None], (t * t)[None])]
 
     @staticmethod
@@ -181,7 +182,7 @@ class _Lines:
             slope = sxy / sxx
             rest = np.maximum(syy - slope * sxy, 0.0)
             error = np.sqrt(rest / (n - 2) / sxx)
-            r2 = 1 - rest / syy
+            r2 = np.where(syy <= self._flat, 0.0, 1 - rest / syy)  # a constant has nothing to explain
             intercept = y / n - slope * (t / n + self._middle) + self._shift
         invalid = (bad > 0) | (n < 3)
         return tuple(np.where(invalid, np.nan, a) for a in (slope, error, intercept, r2))

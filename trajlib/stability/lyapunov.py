@@ -145,11 +145,12 @@ def lyapunov_spectrum(
         raise ValueError(f"steps must be at least blocks * interval = {blocks * interval}, got {steps}")
     if vectors is None:
         vectors = np.random.Generator(np.random.PCG64(seed)).standard_normal((k, p))
-        vectors = np.broadcast_to(vectors, (len(w0), k, p)).copy()
+        vectors = np.broadcast_to(_orthonormal(vectors[None]), (len(w0), k, p))
     else:
         vectors = _validate.finite("vectors", _validate.weights(vectors, p, name="vectors"))
         if vectors.shape != (len(w0), k, p):
             raise ValueError(f"vectors must have shape ({len(w0)}, {k}, {p}), got {vectors.shape}")
+        vectors = _orthonormal(vectors)
     every = steps // blocks // interval * interval
     fused = isinstance(gd, GradientDescent) and pick(gd) == "cpu"
     if not fused and not hasattr(gd, "jacobian"):
@@ -162,17 +163,36 @@ def lyapunov_spectrum(
     growth = growth / every
     half = blocks // 2
     first, second = growth[..., :half], growth[..., half:]
-    gap = np.abs(first.mean(axis=-1) - second.mean(axis=-1))
-    noise = np.sqrt(first.var(axis=-1, ddof=1) / half + second.var(axis=-1, ddof=1) / (blocks - half))
+    one, two = first.mean(axis=-1), second.mean(axis=-1)
+    with np.errstate(invalid="ignore"):  # a direction that is wiped out at once has exponent -inf
+        gap = np.where(one == two, 0.0, np.abs(one - two))
+        noise = np.sqrt(first.var(axis=-1, ddof=1) / half + second.var(axis=-1, ddof=1) / (blocks - half))
+        error = growth.std(axis=-1, ddof=1) / np.sqrt(blocks)
+        converged = ((gap == 0) | (gap <= 4 * noise + 1e-12)).all(axis=-1)
     return Spectrum(
         exponents=growth.mean(axis=-1),
-        standard_error=growth.std(axis=-1, ddof=1) / np.sqrt(blocks),
-        converged=(gap <= 4 * noise + 1e-12).all(axis=-1),
+        standard_error=error,
+        converged=converged,
         times=transient + every * np.arange(1, blocks + 1),
         growth=growth,
         final=final,
         vectors=vectors,
     )
+
+
+def _orthonormal(vectors: np.ndarray) -> np.ndarray:
+    """Modified Gram-Schmidt on (n, k, p), sums in order, so that the vectors have the same bits on every machine."""
+    vectors = vectors.copy()
+    for j in range(vectors.shape[1]):
+        v = vectors[:, j]
+        for i in range(j):
+            q = vectors[:, i]
+            v -= np.cumsum(q * v, axis=1)[:, -1:] * q
+        norm = np.sqrt(np.cumsum(v * v, axis=1)[:, -1:])
+        if not (norm > 0).all():
+            raise ValueError(f"vectors must be linearly independent; vector {j} is not")
+        v /= norm
+    return vectors
 
 
 def _fused(gd, w, vectors, steps, every, interval, threads, progress):
