@@ -31,7 +31,7 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True, eq=False)
 class Trajectories:
-    """What :func:`train` returns. n networks, r recorded states, p parameters; what was not recorded is None.
+    """What :func:`~trajlib.ensembles.train` returns. n networks, r recorded states, p parameters; what was not recorded is None.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Trajectories:
 
 @dataclass(frozen=True, eq=False)
 class Divergence:
-    """What :func:`diverge` returns. n networks, m copies of each, r recorded times, p parameters.
+    """What :func:`~trajlib.ensembles.diverge` returns. n networks, m copies of each, r recorded times, p parameters.
 
     Attributes
     ----------
@@ -302,7 +302,7 @@ def diverge(
     steps : int
         How often the map is applied, >= 0.
     radius, copies, seed, biases
-        As in :func:`perturb`; ``radius`` is needed unless ``perturbed`` is given.
+        As in :func:`~trajlib.ensembles.perturb`; ``radius`` is needed unless ``perturbed`` is given.
     perturbed : ndarray (n, m, p), optional
         Copies of the caller's own making, in place of ``radius``, ``copies``, ``seed`` and ``biases``.
     every : int
@@ -311,7 +311,7 @@ def diverge(
     Other Parameters
     ----------------
     engine, device, threads, progress
-        As in :func:`train`.
+        As in :func:`~trajlib.ensembles.train`.
 
     Returns
     -------

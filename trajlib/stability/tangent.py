@@ -48,7 +48,7 @@ def tangent(
     threads: int | None = None,
     progress: bool | None = None,
 ) -> Tangent:
-    """Carry tangent vectors along training trajectories: the exact linear limit of :func:`trajlib.diverge`.
+    """Carry tangent vectors along training trajectories: the exact linear limit of :func:`~trajlib.ensembles.diverge`.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def tangent(
     every : int
         Steps between recorded norms, >= 1.
     threads, progress
-        As in :func:`trajlib.train`.
+        As in :func:`~trajlib.ensembles.train`.
 
     Returns
     -------
