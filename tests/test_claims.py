@@ -91,10 +91,12 @@ def test_errors():
 def test_table_escapes_and_scoreboard_reads_notebooks(tmp_path):
     ledger = full_ledger(**{"a < b": True})
     ledger.not_testable("no-ergodicity", "too <b>few</b>")
-    bundle = ledger._repr_mimebundle_()
-    assert "a &lt; b" in bundle["text/html"] and "<b>few" not in bundle["text/html"]
+    shown, carried = ledger._repr_mimebundle_()
+    assert "a &lt; b" in shown["text/html"] and "<b>few" not in shown["text/html"]
     page = tmp_path / "one.ipynb"
-    page.write_text(json.dumps({"cells": [{"outputs": [{"data": bundle}]}, {"cell_type": "markdown"}]}))
+    page.write_text(
+        json.dumps({"cells": [{"outputs": [{"data": shown, "metadata": carried}]}, {"cell_type": "markdown"}]})
+    )
     (tmp_path / "two.ipynb").write_text(json.dumps({"cells": []}))
     board = claims.Scoreboard(tmp_path)
     assert board.counts == {CHAPTER: {"reproduced": 8, "not testable": 1}}

@@ -22,7 +22,8 @@ from ._files import data_file
 __all__ = ["VERDICTS", "Claim", "Finding", "Ledger", "Scoreboard", "Share", "fraction", "load", "share"]
 
 VERDICTS = ("reproduced", "partly", "not reproduced", "not testable")
-MIME = "application/vnd.trajlib.claims+json"
+KEY = "trajlib_claims"
+"""Where an executed cell carries the verdicts: in the metadata of its output."""
 
 
 @dataclass(frozen=True)
@@ -224,13 +225,13 @@ class Ledger:
             raise ValueError(f"claims of chapter {self.chapter!r} not checked yet: {', '.join(missing)}")
         return tuple(self._findings[claim] for claim in self._claims)
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
         findings = self.findings
-        return {
+        shown = {
             "text/plain": "\n".join(f"{f.verdict:>15}  {f.claim.claim}  [{f.measured}]" for f in findings),
             "text/html": _table(findings),
-            MIME: {"chapter": self.chapter, "findings": [asdict(f) for f in findings]},
         }
+        return shown, {KEY: {"chapter": self.chapter, "findings": [asdict(f) for f in findings]}}
 
 
 def _chip(verdict: str, count: str = "") -> str:
@@ -262,8 +263,8 @@ def read(notebook: str | Path) -> dict | None:
     """The verdicts that an executed notebook carries, or None."""
     for cell in json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]:
         for output in cell.get("outputs", ()):
-            if MIME in output.get("data", {}):
-                return output["data"][MIME]
+            if KEY in output.get("metadata", {}):
+                return output["metadata"][KEY]
     return None
 
 

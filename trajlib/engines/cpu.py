@@ -188,15 +188,15 @@ class FusedRun:
     def advance(self, start: int, stop: int, last: bool) -> None:
         """Move everything from step ``start`` to ``stop``."""
         groups = len(self._state)
-        parts = min(self.threads, groups)
+        if self.threads == 1 or groups == 1:
+            self._call(0, groups, start, stop, last)
+            return
+        parts = min(4 * self.threads, groups)  # a core that is kept from its work delays a small part only
         cuts = [groups * i // parts for i in range(parts + 1)]
-        if parts == 1:
-            return self._call(0, groups, start, stop, last)
-        with ThreadPoolExecutor(parts) as pool:
+        with ThreadPoolExecutor(self.threads) as pool:
             futures = [pool.submit(self._call, *cut, start, stop, last) for cut in itertools.pairwise(cuts)]
         for future in futures:
             future.result()
-        return None
 
     def results(self) -> dict[str, np.ndarray]:
         """Recorded arrays, the state now (reference, copies) and the first non-finite steps, in the caller's order."""
