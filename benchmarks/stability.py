@@ -60,8 +60,8 @@ def jax_spectrum(gd, w0, steps):
     return np.asarray(compile_jax(gd, len(w0), steps)(w0))
 
 
-def pytorch_spectrum(gd, w0, steps):
-    """The same as a PyTorch loop: torch.func.hessian and qr, one network after the other."""
+def pytorch_spectrum(gd, w0, steps, forward_over="reverse"):
+    """The same as a PyTorch loop, one network after the other: torch.func.hessian, or a faster form of it, and qr."""
     import torch
 
     torch.set_num_threads(1)
@@ -101,6 +101,7 @@ def main() -> None:
     gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris(split_seed=0), lr=0.5)
     w0 = gd.network.init(1000, seed=0)
     sides = {"trajlib": trajlib_spectrum, "jax": jax_spectrum, "pytorch_loop": pytorch_spectrum}
+    sides["pytorch_jacfwd"] = partial(pytorch_spectrum, forward_over="gradient")
     got = {name: call(gd, w0[:2], 8) for name, call in sides.items()}
     off = {name: float(np.abs(value - got["trajlib"])[:, :40].max()) for name, value in got.items()}
     distance = tl.diverge(gd, w0[:500], radius=1e-8, copies=5, steps=200, seed=1, progress=False).distance
@@ -110,13 +111,21 @@ def main() -> None:
     calls: dict[str, Callable] = {
         "train": lambda: tl.train(gd, w0, 1000, progress=False),
         "largest": lambda: tl.lyapunov_spectrum(gd, w0, 1000, k=1, progress=False),
-        "trajlib": lambda: trajlib_spectrum(gd, w0[:64], 40),
+        "trajlib": lambda: trajlib_spectrum(gd, w0[:64], 100),
         "jax": lambda: jax_spectrum(gd, w0[:64], 8),
         "pytorch_loop": lambda: pytorch_spectrum(gd, w0[:1], 8),
+        "pytorch_jacfwd": lambda: sides["pytorch_jacfwd"](gd, w0[:1], 8),
         "windows": lambda: tl.expansion_rate(distance),
         "numpy_windows": lambda: numpy_windows(distance[:5]),
     }
-    work = {"trajlib": 64 * 40, "jax": 64 * 8, "pytorch_loop": 8, "windows": 500, "numpy_windows": 5}
+    work = {
+        "trajlib": 64 * 100,
+        "jax": 64 * 8,
+        "pytorch_loop": 8,
+        "pytorch_jacfwd": 8,
+        "windows": 500,
+        "numpy_windows": 5,
+    }
     seconds = {name: values[:, 0] / work.get(name, 1) for name, values in interleaved(calls, ROUNDS).items()}
 
     def row(name, against, target):
@@ -130,6 +139,7 @@ def main() -> None:
             "trajlib": row("trajlib", "trajlib", "") | {"unit": "s a network step, 83 exponents"},
             "jax": row("jax", "trajlib", "at least 3"),
             "pytorch_loop": row("pytorch_loop", "trajlib", "at least 100"),
+            "pytorch_jacfwd": row("pytorch_jacfwd", "trajlib", ""),
         },
         "windows": {
             "seconds_500": spread(500 * seconds["windows"]),

@@ -263,6 +263,8 @@ def test_ctrl_c_twice_stops_at_once(monkeypatch):
     assert not isinstance(caught.value, tl.Interrupted)
 
 
-def test_progress_bar_on_request(capsys):
-    tl.train(GD, NET.init(200, seed=0), 5000, record=(), progress=True)
+def test_progress_bar_on_request(capsys, monkeypatch):
+    monkeypatch.setattr(engines, "BAR_DELAY", 0.0)
+    monkeypatch.setattr(engines, "PIECE", 0.0)
+    tl.train(GD, W0, 500, record=(), progress=True)
     assert "train" in capsys.readouterr().err

@@ -205,6 +205,11 @@ def test_sharpness_is_the_largest_curvature():
             ValueError,
             "vectors must have shape",
         ),
+        (
+            lambda: tl.lyapunov_spectrum(HenonMap(), np.zeros((1, 2)), 100, vectors=np.ones((1, 2, 2))),
+            ValueError,
+            "linearly independent",
+        ),
     ],
 )
 def test_bad_input(call, error, message):

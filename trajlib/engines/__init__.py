@@ -25,6 +25,8 @@ FUSED_LIMIT = 20_000
 """Parameters up to which ``auto`` takes the fused engine: beyond, matrix products reuse the cache better than it does."""
 PIECE = 0.2
 """Seconds between two looks at the keyboard."""
+BAR_DELAY = 1.0
+"""Seconds before a progress bar appears."""
 
 
 def pick(gd, engine: str = "auto", device: str | None = None) -> str:
@@ -64,7 +66,7 @@ def _bar(progress: bool | None, steps: int, label: str):
         return None
     from tqdm import tqdm
 
-    return tqdm(total=steps, desc=label, unit="step", delay=1.0, leave=False, mininterval=0.2)
+    return tqdm(total=steps, desc=label, unit="step", delay=BAR_DELAY, leave=False, mininterval=0.2)
 
 
 class Ran(NamedTuple):

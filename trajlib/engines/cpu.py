@@ -164,7 +164,7 @@ class FusedRun:
     def _arguments(self, first: int, end: int):
         """Kernel arguments for groups first ... end - 1."""
         size = self._size
-        width = 2 * (self._sizes[1] + self._sizes[2]) * kernel.BLOCK * LANES
+        width = 4 * (self._sizes[1] + self._sizes[2]) * kernel.BLOCK * LANES
         rows = slice(first * LANES, min(end * LANES, self._rows))
         out = [self._out[k][rows] if self._out[k].size else self._out[k] for k in self._out]
         return (

@@ -56,7 +56,7 @@ def _slope(h, kind, zero):
 
 
 @njit(forceinline=True)
-def _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, zero):
+def _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, tangent, zero):
     """Add the gradient terms of samples i0, i0 + 1, ... (as many as ``zero`` is wide) to ``acc``; return the loss so far."""
     b1 = d * h
     w2 = b1 + h
@@ -110,7 +110,11 @@ def _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, 
             slot = w2 + j * c + k
             store(acc, slot, accumulate(load(acc, slot, one), unit * delta))
             g = g + load(w, slot, zero) * delta
-        g = g * _slope(unit, act, zero)
+        slope = _slope(unit, act, zero)
+        if tangent:  # what every tangent vector needs of this sample
+            store(scratch, h + c + j, slope)
+            store(scratch, h + c + h + j, g * _bend(unit, act, zero))
+        g = g * slope
         store(acc, b1 + j, accumulate(load(acc, b1 + j, one), g))
         for i in range(d):
             slot = i * h + j
@@ -119,29 +123,34 @@ def _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, 
 
 
 @njit(forceinline=True)
-def _slope_change(h, rh, kind, zero):
-    """Derivative of the slope along the tangent, from the activation and its own derivative ``rh``."""
+def _bend(h, kind, zero):
+    """Derivative of the slope by the activation, from the activation's value."""
     if kind == SIGMOID:
-        return (1.0 - 2.0 * h) * rh
+        return 1.0 - 2.0 * h
     if kind == TANH:
-        return -2.0 * h * rh
+        return -2.0 * h
     return zero
 
 
 @njit(forceinline=True)
-def _tangent_samples(w, v, acc, scratch, x, y, n, i0, d, h, c, act, cost, zero):
-    """Add the terms of H v (Pearlmutter's R operator) to ``acc``, after ``_samples`` has left h and delta in ``scratch``."""
+def _tangent_samples(w, v, acc, scratch, x, y, n, i0, d, h, c, cost, zero):
+    """Add the terms of H v (Pearlmutter's R operator) to ``acc``.
+
+    In ``scratch`` are, from ``_samples``: h_j; delta_k; act'(h_j); (W2_j0 delta_0 + ...) times the derivative of act' by h_j.
+    """
     b1 = d * h
     w2 = b1 + h
     b2 = w2 + h * c
-    rh0 = h + c  # slots of the scratch: derivatives of the hidden units, then of the residuals
+    slope0 = h + c
+    bend0 = slope0 + h
+    rh0 = bend0 + h  # derivatives of the hidden units, then of the residuals
     rd0 = rh0 + h
     one = constant(0.0, 1)
     for j in range(h):
         rz = load(v, b1 + j, zero)
         for i in range(d):
             rz = rz + load(v, i * h + j, zero) * samples_of(x, i * n + i0, zero)
-        store(scratch, rh0 + j, rz * _slope(load_wide(scratch, j, zero), act, zero))
+        store(scratch, rh0 + j, rz * load_wide(scratch, slope0 + j, zero))
     mean = zero
     for k in range(c):
         ra = load(v, b2 + k, zero)
@@ -163,7 +172,6 @@ def _tangent_samples(w, v, acc, scratch, x, y, n, i0, d, h, c, act, cost, zero):
     for j in range(h):
         unit = load_wide(scratch, j, zero)
         rh = load_wide(scratch, rh0 + j, zero)
-        g = zero
         rg = zero
         for k in range(c):
             slot = w2 + j * c + k
@@ -171,9 +179,8 @@ def _tangent_samples(w, v, acc, scratch, x, y, n, i0, d, h, c, act, cost, zero):
             rd = load_wide(scratch, rd0 + k, zero)
             store(acc, slot, accumulate(load(acc, slot, one), rh * delta + unit * rd))
             weight = load(w, slot, zero)
-            g = g + weight * delta
             rg = rg + (load(v, slot, zero) * delta + weight * rd)
-        rg = rg * _slope(unit, act, zero) + g * _slope_change(unit, rh, act, zero)
+        rg = rg * load_wide(scratch, slope0 + j, zero) + load_wide(scratch, bend0 + j, zero) * rh
         store(acc, b1 + j, accumulate(load(acc, b1 + j, one), rg))
         for i in range(d):
             slot = i * h + j
@@ -195,15 +202,15 @@ def _gradient(group, m, depth, acc, scratch, x, y, n, d, h, c, act, cost, with_l
     w = group[m]
     whole = n - n % BLOCK
     for i0 in range(0, whole, BLOCK):
-        loss = _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, block)
+        loss = _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, depth > 1, block)
         for k in range(1, depth):
             own = acc[k * size * LANES :]
-            _tangent_samples(w, group[m + k], own, scratch, x, y, n, i0, d, h, c, act, cost, block)
+            _tangent_samples(w, group[m + k], own, scratch, x, y, n, i0, d, h, c, cost, block)
     for i0 in range(whole, n):
-        loss = _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, one)
+        loss = _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, depth > 1, one)
         for k in range(1, depth):
             own = acc[k * size * LANES :]
-            _tangent_samples(w, group[m + k], own, scratch, x, y, n, i0, d, h, c, act, cost, one)
+            _tangent_samples(w, group[m + k], own, scratch, x, y, n, i0, d, h, c, cost, one)
     return loss
 
 
@@ -235,26 +242,60 @@ def _step(w, acc, size, divisor, decay, rate):
 
 
 @njit(forceinline=True)
+def _remove(q, v, size):
+    """v - (q . v) q in place."""
+    one = constant(0.0, 1)
+    dot = one
+    for p in range(size):
+        dot = dot + load(q, p, one) * load(v, p, one)
+    for p in range(size):
+        store(v, p, load(v, p, one) - dot * load(q, p, one))
+
+
+@njit(forceinline=True)
+def _remove_from_four(q, v, size):
+    """The same for the four vectors at the head of ``v``, side by side: their sums do not wait for each other."""
+    one = constant(0.0, 1)
+    a, b, c, d = v[0], v[1], v[2], v[3]
+    da, db, dc, dd = one, one, one, one
+    for p in range(size):
+        x = load(q, p, one)
+        da = da + x * load(a, p, one)
+        db = db + x * load(b, p, one)
+        dc = dc + x * load(c, p, one)
+        dd = dd + x * load(d, p, one)
+    for p in range(size):
+        x = load(q, p, one)
+        store(a, p, load(a, p, one) - da * x)
+        store(b, p, load(b, p, one) - db * x)
+        store(c, p, load(c, p, one) - dc * x)
+        store(d, p, load(d, p, one) - dd * x)
+
+
+@njit(forceinline=True)
 def _orthonormalise(group, size):
     """Modified Gram-Schmidt on members 1, 2, ... of a group, in place; R_jj is left in the last slot of member j."""
     one = constant(0.0, 1)
-    for j in range(1, group.shape[0]):
-        v = group[j]
-        for i in range(1, j):
-            q = group[i]
-            dot = one
+    for head in range(1, group.shape[0], 4):
+        end = min(head + 4, group.shape[0])
+        for i in range(1, head):
+            if end == head + 4:
+                _remove_from_four(group[i], group[head:end], size)
+            else:
+                for j in range(head, end):
+                    _remove(group[i], group[j], size)
+        for j in range(head, end):
+            v = group[j]
+            for i in range(head, j):
+                _remove(group[i], v, size)
+            square = one
             for p in range(size):
-                dot = dot + load(q, p, one) * load(v, p, one)
+                square = square + load(v, p, one) * load(v, p, one)
+            norm = square_root(square)
+            inverse = 1.0 / norm
             for p in range(size):
-                store(v, p, load(v, p, one) - dot * load(q, p, one))
-        square = one
-        for p in range(size):
-            square = square + load(v, p, one) * load(v, p, one)
-        norm = square_root(square)
-        inverse = 1.0 / norm
-        for p in range(size):
-            store(v, p, load(v, p, one) * inverse)
-        store(v, size, norm)
+                store(v, p, load(v, p, one) * inverse)
+            store(v, size, norm)
 
 
 def build(d, h, c, act, cost, tangent, source, jit):
@@ -277,9 +318,9 @@ def build(d, h, c, act, cost, tangent, source, jit):
         (networks, copies, records), for tangent vectors their L1 norms; gradient (networks, parameters), of the state at
         ``stop``. nonfinite (networks,
         1 + copies): first step whose weights are not finite, left alone where it is not negative. The state at ``stop`` is recorded
-        (and its loss and gradient evaluated) if ``last``; otherwise the next call does so. Tangent vectors are made orthonormal after
-        every ``interval``-th step if that is not 0; the logarithms ln R_jj are added up in growth (networks, copies, records), each
-        where the states recorded next are.
+        (and its loss and gradient evaluated) if ``last``; otherwise the next call does so. Tangent vectors are made
+        orthonormal at step 0 and after every ``interval``-th step if that is not 0; the logarithms ln R_jj are added up
+        in growth (networks, copies, records), each where the states recorded next are.
         """
         source  # noqa: B018
         size = (d + 1) * h + (h + 1) * c
@@ -288,6 +329,8 @@ def build(d, h, c, act, cost, tangent, source, jit):
             first = group * LANES
             lanes = min(LANES, nonfinite.shape[0] - first)
             reference = state[group, 0]
+            if tangent and interval > 0 and start == 0:
+                _orthonormalise(state[group], size)
             for t in range(start, stop + 1):
                 final = t == stop
                 if final and not last:

@@ -145,12 +145,14 @@ def lyapunov_spectrum(
         raise ValueError(f"steps must be at least blocks * interval = {blocks * interval}, got {steps}")
     if vectors is None:
         vectors = np.random.Generator(np.random.PCG64(seed)).standard_normal((k, p))
-        vectors = np.broadcast_to(_orthonormal(vectors[None]), (len(w0), k, p))
+        vectors = np.broadcast_to(vectors, (len(w0), k, p))
     else:
         vectors = _validate.finite("vectors", _validate.weights(vectors, p, name="vectors"))
         if vectors.shape != (len(w0), k, p):
             raise ValueError(f"vectors must have shape ({len(w0)}, {k}, {p}), got {vectors.shape}")
-        vectors = _orthonormal(vectors)
+        diagonal = np.abs(np.diagonal(np.linalg.qr(vectors.swapaxes(1, 2), mode="r"), axis1=1, axis2=2))
+        if (diagonal.min(axis=1) <= 1e-13 * diagonal.max(axis=1)).any():
+            raise ValueError("vectors must be linearly independent for every trajectory")
     every = steps // blocks // interval * interval
     fused = isinstance(gd, GradientDescent) and pick(gd) == "cpu"
     if not fused and not hasattr(gd, "jacobian"):
@@ -180,21 +182,6 @@ def lyapunov_spectrum(
     )
 
 
-def _orthonormal(vectors: np.ndarray) -> np.ndarray:
-    """Modified Gram-Schmidt on (n, k, p), sums in order, so that the vectors have the same bits on every machine."""
-    vectors = vectors.copy()
-    for j in range(vectors.shape[1]):
-        v = vectors[:, j]
-        for i in range(j):
-            q = vectors[:, i]
-            v -= np.cumsum(q * v, axis=1)[:, -1:] * q
-        norm = np.sqrt(np.cumsum(v * v, axis=1)[:, -1:])
-        if not (norm > 0).all():
-            raise ValueError(f"vectors must be linearly independent; vector {j} is not")
-        v /= norm
-    return vectors
-
-
 def _fused(gd, w, vectors, steps, every, interval, threads, progress):
     out, ran = iterate(
         gd, w, vectors, steps=steps, every=every, engine="cpu", tangent=True, interval=interval, threads=threads,
@@ -208,7 +195,7 @@ def _fused(gd, w, vectors, steps, every, interval, threads, progress):
 def _generic(gd, w, vectors, steps, every, interval):
     """Benettin's method with a map's own Jacobian, for n trajectories at once."""
     growth = np.zeros((*vectors.shape[:2], steps // every))
-    columns = vectors.swapaxes(1, 2)
+    columns = np.linalg.qr(vectors.swapaxes(1, 2))[0]
     for t in range(steps):
         columns = gd.jacobian(w) @ columns
         w = gd(w)
