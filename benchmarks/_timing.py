@@ -71,9 +71,18 @@ def machine(*libraries: str) -> dict[str, object]:
     }
 
 
-def write(path: Path, results: dict, manifest: dict) -> None:
-    """Write results with a manifest: what made them, when, and the SHA-256 of the results."""
+def write(path: Path, results: dict, *, setting: str, rounds: int, began: float) -> None:
+    """Write results with a manifest: what made them, on what machine, how long it took, and the SHA-256 of the results."""
     content = json.dumps(results, sort_keys=True).encode()
-    manifest |= {"date": datetime.date.today().isoformat(), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest = {
+        "made_by": f"python benchmarks/{path.stem}.py",
+        "setting": setting,
+        "rounds": rounds,
+        "seconds": round(time.perf_counter() - began),
+        "trajlib": version("trajlib"),
+        "machine": machine("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib"),
+        "date": datetime.date.today().isoformat(),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"manifest": manifest, "results": results}, indent=2) + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from _timing import interleaved, machine, spread, write
+from _timing import interleaved, spread, write
 
 import trajlib as tl
 
@@ -149,15 +149,8 @@ def main() -> None:
     }
     for name, value in results.items():
         print(name, value)
-    manifest = {
-        "made_by": "python benchmarks/stability.py",
-        "setting": "Iris, 4-10-3 sigmoid, cross entropy, lr 0.5, float64; split and weights of seed 0",
-        "rounds": ROUNDS,
-        "seconds": round(time.perf_counter() - began),
-        "trajlib": tl.__version__,
-        "machine": machine("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib"),
-    }
-    write(OUTPUT, results, manifest)
+    setting = "Iris, 4-10-3 sigmoid, cross entropy, lr 0.5, float64; split and weights of seed 0"
+    write(OUTPUT, results, setting=setting, rounds=ROUNDS, began=began)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from _timing import in_new_process, interleaved, machine, spread, write
+from _timing import in_new_process, interleaved, spread, write
 
 import trajlib as tl
 from trajlib.engines.cpu import n_threads
@@ -234,15 +234,8 @@ def main() -> None:
     busy = results["implementations"]["trajlib"]["cores_busy"]
     if busy < 0.95 * n_threads(None):
         print(f"trajlib got {busy} of {n_threads(None)} cores: repeat on a quiet machine")
-    manifest = {
-        "made_by": "python benchmarks/training.py",
-        "setting": "Iris, 4-10-3 sigmoid, cross entropy, lr 1, float64; split and weights of seed 0",
-        "rounds": ROUNDS,
-        "seconds": round(time.perf_counter() - began),
-        "trajlib": tl.__version__,
-        "machine": machine("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib"),
-    }
-    write(OUTPUT, results, manifest)
+    setting = "Iris, 4-10-3 sigmoid, cross entropy, lr 1, float64; split and weights of seed 0"
+    write(OUTPUT, results, setting=setting, rounds=ROUNDS, began=began)
 
 
 if __name__ == "__main__":

@@ -268,3 +268,55 @@ def test_progress_bar_on_request(capsys, monkeypatch):
     monkeypatch.setattr(engines, "PIECE", 0.0)
     tl.train(GD, W0, 500, record=(), progress=True)
     assert "train" in capsys.readouterr().err
+
+
+def test_learning_rates_do_not_matter_for_what_is_read_off_the_weights():
+    gd = tl.GradientDescent(NET, TASK, lr=np.array([0.01, 0.1, 1.0, 2.0, 5.0]))
+    run = tl.train(gd, W0, 5, record=("loss", "weights", "accuracy", "gradient_norm"))
+    np.testing.assert_array_equal(run.accuracy, GD.accuracy(run.weights, "train"))
+    np.testing.assert_array_equal(gd.loss(run.weights), run.loss)
+    np.testing.assert_allclose(run.gradient_norm, np.linalg.norm(GD.gradient(run.weights), axis=-1))
+
+
+def test_accuracy_of_a_diverged_network_is_nan():
+    run = tl.train(tl.GradientDescent(NET, TASK, lr=1e308), W0, 8, record=("accuracy",))
+    assert (run.nonfinite_at > 0).all() and np.isnan(run.accuracy[:, -1]).all()
+
+
+def test_no_network_has_a_loss_and_a_gradient_of_no_entries():
+    assert GD.loss(W0[:0]).shape == (0,) and GD.gradient(W0[:0]).shape == (0, 83)
+
+
+@pytest.mark.parametrize("every", [np.uint8(2), np.int32(2)])
+def test_numpy_integers_are_integers(every):
+    run = tl.train(GD, W0, np.uint16(600), record=("loss", "accuracy"), every=every)
+    assert run.times.dtype.kind == "i" and run.times[-1] == 600
+
+
+REGRESSION = tl.Task("line", x=np.linspace(0, 1, 9)[:, None], y=np.linspace(0, 1, 9))
+MORE_BAD_CALLS = [
+    (lambda: tl.lyapunov_spectrum(GD, np.ones((9, 84)), 40, k=1), ValueError, r"\(n, 83\)|\(..., 83\)"),
+    (lambda: tl.lyapunov_spectrum(GD, W0, 40, k=1, seed=None), TypeError, "seed"),
+    (lambda: tl.lyapunov_spectrum(GD, W0, 40, k=1, threads=0), ValueError, "threads"),
+    (lambda: tl.tangent(GD, W0, np.ones((5, 1, 83)), 5, threads=0), ValueError, "threads"),
+    (lambda: tl.tangent(NET, W0, np.ones((5, 1, 83)), 5), TypeError, "must be a map"),
+    (lambda: tl.perturb(NET, W0, radius=1e-8, copies=2, seed=0), TypeError, "must be a map"),
+    (lambda: tl.sharpness(NET, W0), TypeError, "must be a map"),
+    (lambda: tl.train(GD, W0, 5, record=None), TypeError, "record must be a tuple of names"),
+    (
+        lambda: tl.train(
+            tl.GradientDescent(tl.Perceptron(1, 2, 1, loss="half_squared_error"), REGRESSION, lr=0.1),
+            np.ones((1, 7)),
+            10**9,
+            record=("accuracy",),
+        ),
+        ValueError,
+        "accuracy needs a classification task|no test part",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), MORE_BAD_CALLS)
+def test_more_bad_input(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

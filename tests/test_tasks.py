@@ -152,3 +152,9 @@ def test_fortran_order_is_straightened():
 def test_tasks_that_are_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         tl.Task(**({"name": "own", "x": X, "y": Y} | arguments))
+
+
+def test_a_constant_feature_with_a_rounding_error_is_only_centred():
+    x = np.column_stack([np.full(10, 0.1), np.arange(10.0)])
+    task = tl.Task("c", x=x, y=np.arange(10) % 2, x_test=np.array([[0.2, 1.0]]), y_test=np.array([0])).standardised()
+    assert (task.x[:, 0] == 0).all() and task.x_test[0, 0] == pytest.approx(0.1)

@@ -165,10 +165,14 @@ def train(
     >>> run.loss.shape, bool((run.loss[:, -1] < run.loss[:, 0]).all())
     ((20, 101), True)
     """
-    w0, steps, options = _common(gd, w0, steps, every, engine, threads)
-    record = (record,) if isinstance(record, str) else tuple(record)
+    w0, steps, every, options = _common(gd, w0, steps, every, engine, threads)
+    record = (record,) if isinstance(record, str) else record
+    if not isinstance(record, tuple | list | set | frozenset):
+        raise TypeError(f"record must be a tuple of names such as ('loss', 'weights'), got {record!r}")
     for name in record:
         _validate.choice("record", name, RECORDS)
+        if name not in _FROM_KERNEL:
+            _derive(gd, name, w0[:1])  # a record that this task cannot give fails here, not after the run
     _fits_in_memory(len(w0), steps // every + 1, w0.shape[1] if "weights" in record else len(record))
     options |= {"device": device, "progress": progress, "label": "train"}
     derived = [name for name in record if name not in _FROM_KERNEL]
@@ -205,7 +209,8 @@ def _train_in_pieces(gd, w0, steps, every, record, derived, options):
 
 def _derive(gd, name: str, weights: np.ndarray) -> np.ndarray:
     if name == "gradient_norm":
-        return np.linalg.norm(gd.gradient(weights), axis=-1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.linalg.norm(gd.gradient(weights), axis=-1)
     if name == "test_loss":
         return gd.test_loss(weights)
     return gd.accuracy(weights, "test" if name == "test_accuracy" else "train")
@@ -257,9 +262,11 @@ def perturb(
     ----------
     Danovski, Soriano, Lacasa, arXiv 2404.05782, section 2, and the authors' code (weights only).
     """
-    w0 = _initial(gd, w0)
+    w0 = initial(gd, w0)
     radius, copies = _validate.positive("radius", radius), _validate.count("copies", copies, 1)
     seed = _validate.count("seed", seed)
+    if radius > 1e300:
+        raise ValueError(f"radius must leave the weights finite, got {radius!r}")
     movable = np.ones(w0.shape[1], dtype=bool) if biases else gd.network.is_weight
     moved = np.repeat(w0[:, None], copies, axis=1)
     for i in range(len(w0)):
@@ -336,7 +343,7 @@ def diverge(
     >>> div.distance.shape, div.loss.shape
     ((10, 5, 51), (10, 51))
     """
-    w0, steps, options = _common(gd, w0, steps, every, engine, threads)
+    w0, steps, every, options = _common(gd, w0, steps, every, engine, threads)
     if perturbed is None:
         if radius is None:
             raise ValueError("give radius (the size of the perturbation), or perturbed (copies of your own)")
@@ -367,7 +374,10 @@ def diverge(
     return _interrupted(ran.interrupted, result)
 
 
-def _initial(gd, w0) -> np.ndarray:
+def initial(gd, w0) -> np.ndarray:
+    """Checked initial conditions (n, p) of a training map."""
+    if not isinstance(gd, GradientDescent):
+        raise TypeError(f"the first argument must be a map such as GradientDescent, got {type(gd).__name__}")
     w0 = _validate.finite("w0", _validate.weights(w0, gd.network.n_parameters, name="w0"))
     if w0.ndim != 2 or len(w0) == 0:
         raise ValueError(
@@ -377,14 +387,12 @@ def _initial(gd, w0) -> np.ndarray:
 
 
 def _common(gd, w0, steps, every, engine, threads):
-    if not isinstance(gd, GradientDescent):
-        raise TypeError(f"the first argument must be a map such as GradientDescent, got {type(gd).__name__}")
-    _validate.count("every", every, 1)
+    w0, steps = initial(gd, w0), _validate.count("steps", steps)
     if threads is not None:
-        _validate.count("threads", threads, 1)
-    w0, steps = _initial(gd, w0), _validate.count("steps", steps)
+        threads = _validate.count("threads", threads, 1)
     _validate.rates(gd.lr, (len(w0),))
-    return w0, steps, {"engine": engine, "threads": threads}
+    every = min(_validate.count("every", every, 1), steps + 1)
+    return w0, steps, every, {"engine": engine, "threads": threads}
 
 
 def _fits_in_memory(networks: int, records: int, width: int) -> None:

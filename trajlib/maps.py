@@ -62,9 +62,9 @@ class GradientDescent:
             raise TypeError(f"task must be a Task, got {type(self.task).__name__}")
         if isinstance(self.lr, np.ndarray):
             lr = _validate.float64("lr", self.lr)
-            if not (np.isfinite(lr) & (lr > 0)).all():
+            if lr.size == 0 or not (np.isfinite(lr) & (lr > 0)).all():
                 raise ValueError(
-                    "lr must be a positive finite number (or an array of such), got an array with other entries"
+                    "lr must be a positive finite number (or an array of such), got an array that is empty or has others"
                 )
             lr = lr.copy()
             lr.flags.writeable = False
@@ -90,6 +90,7 @@ class GradientDescent:
             raise ValueError(f"regression needs a network with 1 output, got {net.n_outputs}")
         else:
             targets = task.y.astype(np.float64)[:, None]
+        targets.flags.writeable = False
         object.__setattr__(self, "targets", targets)
 
     @property
@@ -98,16 +99,13 @@ class GradientDescent:
         return len(self.task.x) if self.network.loss == "cross_entropy" else 1
 
     def _flat(self, w) -> np.ndarray:
-        w = _validate.weights(w, self.network.n_parameters)
-        _validate.rates(self.lr, w.shape[:-1])
-        return np.ascontiguousarray(w)
+        return np.ascontiguousarray(_validate.weights(w, self.network.n_parameters))
 
     def _engine(self, w: np.ndarray, steps: int, record: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
         """One short call of the fused engine over all leading axes."""
-        lr = np.broadcast_to(self.lr, w.shape[:-1]).reshape(-1) if np.ndim(self.lr) else self.lr
-        flat = GradientDescent(
-            self.network, self.task, np.ascontiguousarray(lr) if np.ndim(lr) else lr, self.weight_decay
-        )
+        one_each = np.ndim(self.lr) and steps  # without a step, the learning rate does not matter
+        lr = np.broadcast_to(self.lr, w.shape[:-1]).ravel() if one_each else float(np.max(self.lr))
+        flat = GradientDescent(self.network, self.task, lr, self.weight_decay)
         return iterate(
             flat,
             w.reshape(-1, w.shape[-1]),
@@ -121,6 +119,7 @@ class GradientDescent:
     def __call__(self, w: np.ndarray) -> np.ndarray:
         """The next state, (..., p): one step of gradient descent."""
         w = self._flat(w)
+        _validate.rates(self.lr, w.shape[:-1])
         if pick(self) == "cpu":
             return self._engine(w, 1)["reference"].reshape(w.shape)
         return w - np.asarray(self.lr)[..., None] * self.gradient(w)
@@ -140,7 +139,8 @@ class GradientDescent:
             return self._engine(w, 0, ("gradient",))["gradient"].reshape(w.shape)
         flat = w.reshape(-1, w.shape[-1])
         rows = max(1, _CHUNK_BYTES // (8 * len(self.task.x) * (self.network.n_hidden + self.network.n_outputs)))
-        parts = [self._matrix_gradient(flat[i : i + rows]) for i in range(0, len(flat), rows)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            parts = [self._matrix_gradient(flat[i : i + rows]) for i in range(0, len(flat), rows)]
         return np.concatenate(parts).reshape(w.shape)
 
     def _matrix_gradient(self, w: np.ndarray) -> np.ndarray:
@@ -163,7 +163,8 @@ class GradientDescent:
         out = np.empty((len(flat), p, p))
         rows = max(1, _CHUNK_BYTES // (8 * 2 * n * c * p))
         for i in range(0, len(flat), rows):
-            out[i : i + rows] = self._hessian(flat[i : i + rows])
+            with np.errstate(over="ignore", invalid="ignore"):
+                out[i : i + rows] = self._hessian(flat[i : i + rows])
         return out.reshape(*w.shape, p)
 
     def _hessian(self, w: np.ndarray) -> np.ndarray:
@@ -207,15 +208,19 @@ class GradientDescent:
 
     def jacobian(self, w: np.ndarray) -> np.ndarray:
         """Jacobian of the map, I - lr * Hessian, (..., p, p)."""
-        eye = np.eye(self.network.n_parameters)
-        return eye - np.asarray(self.lr)[..., None, None] * self.hessian(w)
+        hessian = self.hessian(w)
+        _validate.rates(self.lr, hessian.shape[:-2])
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.eye(self.network.n_parameters) - np.asarray(self.lr)[..., None, None] * hessian
 
     def accuracy(self, w: np.ndarray, split: str = "test") -> np.ndarray:
-        """Fraction of samples labelled correctly, (...), on the ``"test"`` or the ``"train"`` part."""
+        """Fraction of samples labelled correctly, (...), on the ``"test"`` or the ``"train"`` part; nan for outputs that overflow."""
         x, y = self._part(split)
         if not self.task.is_classification or self.network.n_outputs < 2:
             raise ValueError("accuracy needs a classification task and one output a class")
-        return (self.network.predict(self._flat(w), x) == y).mean(axis=-1)
+        outputs = self.network.outputs(self._flat(w), x)
+        right = (outputs.argmax(axis=-1) == y).mean(axis=-1)
+        return np.where(np.isfinite(outputs).all(axis=(-1, -2)), right, np.nan)
 
     def test_loss(self, w: np.ndarray) -> np.ndarray:
         """Loss on the test part, without penalty, (...); a mean for cross entropy, a sum for half squared error."""

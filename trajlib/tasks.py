@@ -52,7 +52,7 @@ class Task:
     x_test: np.ndarray = field(default=None, repr=False)  # type: ignore[arg-type]
     y_test: np.ndarray = field(default=None, repr=False)  # type: ignore[arg-type]
     class_names: tuple[str, ...] = ()
-    feature_names: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self):
         if (self.x_test is None) != (self.y_test is None):
@@ -116,8 +116,9 @@ class Task:
 
         A feature that is constant over the training part is only centred.
         """
-        mean, scale = self.x.mean(axis=0), self.x.std(axis=0)
-        scale[scale == 0] = 1.0
+        constant = np.ptp(self.x, axis=0) == 0
+        mean = np.where(constant, self.x[0], self.x.mean(axis=0))
+        scale = np.where(constant, 1.0, self.x.std(axis=0))
         return replace(
             self,
             name=f"{self.name}, standardised",

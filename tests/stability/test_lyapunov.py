@@ -215,3 +215,21 @@ def test_sharpness_is_the_largest_curvature():
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_direction_that_is_wiped_out_has_exponent_minus_infinity():
+    """A dead relu unit under weight decay with lr * decay = 1: three of the four directions vanish in one step."""
+    task = tl.Task("one", x=np.array([[1.5]]), y=np.array([2.0]))
+    net = tl.Perceptron(1, 1, 1, activation="relu", loss="half_squared_error")
+    gd = tl.GradientDescent(net, task, lr=0.5, weight_decay=2.0)
+    w0 = np.array([[-1.0, -1.0, 1.0, 0.0], [1.0, 1.0, 1.0, 0.0]])[:1]
+    fused, general = (tl.lyapunov_spectrum(g, w0, 40) for g in (gd, ByJacobian(gd)))
+    assert np.isneginf(np.sort(fused.exponents[0])[:3]).all()
+    np.testing.assert_allclose(np.sort(fused.exponents[0])[3], np.sort(general.exponents[0])[3])
+
+
+def test_sharpness_of_a_diverged_network_is_nan():
+    gd = tl.GradientDescent(NET, TASK, lr=1.0)
+    w = NET.init(2, seed=0)
+    got = tl.sharpness(gd, np.stack([w[0], w[1] * np.nan]))
+    assert got[0] == tl.sharpness(gd, w[0]) and np.isnan(got[1])

@@ -103,6 +103,8 @@ class FusedRun:
     def __init__(self, gd, reference, copies, *, steps, every, record, threads, tangent=False, interval=0):
         net, task = gd.network, gd.task
         self._n, size = reference.shape
+        if size != net.n_parameters:
+            raise ValueError(f"weights must have shape (n, {net.n_parameters}), got {reference.shape}")
         n_copies = 0 if copies is None else copies.shape[1]
         self.threads = n_threads(threads)
         # few initial conditions with many copies fill the vectors better when each copy has a reference of its own beside it
@@ -141,6 +143,7 @@ class FusedRun:
             "gradient": (rows, size),
         }
         self._out = {k: np.empty(s if k in record else (0,) * len(s)) for k, s in shape.items()}
+        self._record = record
         self._nonfinite = np.full((rows, depth), -1, dtype=np.int64)
         self._interval = interval
         self._growth = np.zeros((rows, depth - 1, steps // every if interval else 0))
@@ -204,10 +207,11 @@ class FusedRun:
         size = self._size
         rows = self._state.reshape(groups, depth, size + 1, LANES)[:, :, :size]
         rows = rows.transpose(0, 3, 1, 2).reshape(-1, depth, size)[: self._rows]
-        out = {k: v for k, v in self._out.items() if v.size}
+        out = {k: v for k, v in self._out.items() if k in self._record}
         if not self._spread:
             out["growth"] = self._growth
-            return out | {"reference": rows[:, 0], "copies": rows[:, 1:], "nonfinite": self._nonfinite}
+            final = {"reference": rows[:, 0].copy(), "copies": rows[:, 1:].copy()}
+            return out | final | {"nonfinite": self._nonfinite}
         n, m = self._n, self._copies
         one_each = {k: v[::m] for k, v in out.items() if k != "distance"}
         if "distance" in out:

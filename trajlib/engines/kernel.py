@@ -32,6 +32,7 @@ from .lanes import (
 
 SIGMOID, TANH, RELU = 0, 1, 2
 CROSS_ENTROPY, HALF_SQUARED_ERROR = 0, 1
+WIPED_OUT, INFINITY = 1e-300, float("inf")  # a tangent vector shorter than this has exponent -inf
 BLOCK = 8
 """Samples that share one load of the weights."""
 
@@ -292,7 +293,7 @@ def _orthonormalise(group, size):
             for p in range(size):
                 square = square + load(v, p, one) * load(v, p, one)
             norm = square_root(square)
-            inverse = 1.0 / norm
+            inverse = where_less(norm, one + WIPED_OUT, one, 1.0 / norm)  # nan stays nan
             for p in range(size):
                 store(v, p, load(v, p, one) * inverse)
             store(v, size, norm)
@@ -382,7 +383,8 @@ def build(d, h, c, act, cost, tangent, source, jit):
                     _orthonormalise(state[group], size)
                     r = t // every
                     for m in range(1, state.shape[1]):
-                        logarithm = el.log(load(state[group, m], size, one), one)
+                        diagonal = load(state[group, m], size, one)
+                        logarithm = where_less(diagonal, one + WIPED_OUT, one - INFINITY, el.log(diagonal, one))
                         for lane in range(lanes):
                             growth[first + lane, m - 1, r] += lane_of(logarithm, lane)
 

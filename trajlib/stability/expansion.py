@@ -6,6 +6,7 @@ point, so there are four rules to compare, and every fit says why it was or was 
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,7 +42,7 @@ class ExpansionFit:
         Why not: "no window", "low R2", "low rate"; "" where kept.
     """
 
-    rate: np.ndarray
+    rate: np.ndarray = field(repr=False)
     standard_error: np.ndarray = field(repr=False)
     intercept: np.ndarray = field(repr=False)
     r2: np.ndarray = field(repr=False)
@@ -90,11 +91,15 @@ def expansion_rate(
     """
     _validate.choice("rule", rule, RULES)
     distance = _validate.float64("distance", distance)
-    if distance.ndim < 2 or distance.shape[-1] < WIDTHS[0]:
+    for name, value in (("min_r2", min_r2), ("min_rate", min_rate)):
+        if not isinstance(value, numbers.Real) or not np.isfinite(float(value)):
+            raise TypeError(f"{name} must be a finite number, got {value!r}")
+    if distance.ndim < 2 or distance.shape[-2] == 0 or distance.shape[-1] < WIDTHS[0]:
         raise ValueError(f"distance must have shape (..., copies, at least {WIDTHS[0]} steps), got {distance.shape}")
     if (distance < 0).any():
         raise ValueError("distance must not be negative")
-    mean = distance.mean(axis=-2)
+    with np.errstate(over="ignore"):
+        mean = distance.mean(axis=-2)
     lead, steps = mean.shape[:-1], mean.shape[-1]
     mean = mean.reshape(-1, steps)
     starts, stops = _windows(rule, mean, steps)

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _validate
 from ..engines import iterate, pick
+from ..ensembles import initial
 from ..maps import GradientDescent
 
 __all__ = ["Spectrum", "lyapunov_spectrum", "sharpness"]
@@ -67,7 +68,8 @@ class Spectrum:
         with np.errstate(divide="ignore", invalid="ignore"):
             part = np.where(j > 0, sums[rows, np.maximum(j, 1) - 1], 0.0) / np.abs(ordered[rows, inside])
         whole = np.where(self.vectors.shape[-1] == k, float(k), np.nan)
-        return np.where(j == 0, 0.0, np.where(j == k, whole, j + part))
+        dimension = np.where(j == 0, 0.0, np.where(j == k, whole, j + part))
+        return np.where(np.isnan(self.exponents).any(axis=1), np.nan, dimension)
 
 
 def lyapunov_spectrum(
@@ -132,9 +134,15 @@ def lyapunov_spectrum(
     >>> np.abs(henon.exponents - [0.41922, -1.62319]).max() < 0.01
     np.True_
     """
+    if isinstance(gd, GradientDescent):
+        w0 = initial(gd, w0)
+        _validate.rates(gd.lr, (len(w0),))
     w0 = _validate.finite("w0", _validate.float64("w0", w0))
     if w0.ndim != 2 or len(w0) == 0:
         raise ValueError(f"w0 must have shape (n, p) with n >= 1, got {w0.shape}")
+    if threads is not None:
+        threads = _validate.count("threads", threads, 1)
+    seed = _validate.count("seed", seed)
     p = w0.shape[1]
     k = p if k is None else _validate.count("k", k, 1)
     if k > p:
@@ -219,6 +227,7 @@ def sharpness(gd: GradientDescent, w: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray (...)
+        nan where the Hessian is not finite.
 
     References
     ----------
@@ -231,4 +240,10 @@ def sharpness(gd: GradientDescent, w: np.ndarray) -> np.ndarray:
     >>> sharpness(gd, gd.network.init(2, seed=0)).shape
     (2,)
     """
-    return np.linalg.eigvalsh(gd.hessian(w))[..., -1]
+    if not isinstance(gd, GradientDescent):
+        raise TypeError(f"the first argument must be a map such as GradientDescent, got {type(gd).__name__}")
+    hessian = gd.hessian(w)
+    finite = np.isfinite(hessian).all(axis=(-2, -1))
+    largest = np.full(finite.shape, np.nan)
+    largest[finite] = np.linalg.eigvalsh(hessian[finite])[..., -1]
+    return largest[()]

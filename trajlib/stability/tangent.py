@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _validate
 from ..engines import iterate
+from ..ensembles import initial
 
 __all__ = ["Tangent", "tangent"]
 
@@ -86,10 +87,13 @@ def tangent(
     >>> tl.tangent(gd, w0, np.ones((3, 2, 83)), steps=10).norm.shape
     (3, 2, 11)
     """
-    p = gd.network.n_parameters
-    w0 = _validate.finite("w0", _validate.weights(w0, p, name="w0"))
+    w0 = initial(gd, w0)
+    _validate.rates(gd.lr, (len(w0),))
+    p = w0.shape[1]
+    if threads is not None:
+        threads = _validate.count("threads", threads, 1)
     vectors = _validate.finite("vectors", _validate.weights(vectors, p, name="vectors"))
-    if w0.ndim != 2 or len(w0) == 0 or vectors.ndim != 3 or len(vectors) != len(w0) or vectors.shape[1] == 0:
+    if vectors.ndim != 3 or len(vectors) != len(w0) or vectors.shape[1] == 0:
         raise ValueError(f"w0 must have shape (n, {p}) and vectors (n, k, {p}), got {w0.shape} and {vectors.shape}")
     steps, every = _validate.count("steps", steps), _validate.count("every", every, 1)
     out, ran = iterate(
