@@ -19,11 +19,9 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 # A progress bar in a published cell would be noise.
 export TRAJLIB_PROGRESS := off
 
-# What a chapter's output depends on beside its own text. The library's compiled kernels and the book's execution cache
-# do not notice a change there by themselves: Numba looks at the file of the compiled function alone, jupyter-cache at
-# the code cells alone.
+# What a chapter's output depends on beside its own text: jupyter-cache looks at the code cells alone. (The compiled kernels
+# need no such care: the text of the engine is part of their key.)
 INPUTS := trajlib data constraints.txt
-FORGET_KERNELS := $(PY) tools/fingerprint.py --stamp _build/.library --clear _build/.numba -- trajlib constraints.txt
 FORGET_PAGES := $(PY) tools/fingerprint.py --stamp _build/.inputs \
 	--clear _build/.jupyter_cache _build/.doctrees _build/html _build/jupyter_execute -- $(INPUTS) $(filter-out book/intro.ipynb,$(wildcard book/*.ipynb))
 
@@ -36,16 +34,13 @@ help:  ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 book: $(VENV)/.installed-book  ## build the book, executing what changed: _build/html/index.html
-	@$(FORGET_KERNELS)
 	@$(FORGET_PAGES)
 	$(VENV)/bin/jupyter-book build . --all -W -n --keep-going
 
 notebooks: $(VENV)/.installed-book  ## execute the chapters that changed into book/*.ipynb
-	@$(FORGET_KERNELS)
 	$(PY) tools/execute_notebooks.py $(INPUTS)
 
 test: $(VENV)/.installed-test  ## run the tests; ARGS='-k name -x' goes to pytest
-	@$(FORGET_KERNELS)
 	$(PY) -m pytest $(ARGS)
 
 lint: $(VENV)/.installed-test  ## check format, style and types
@@ -54,7 +49,6 @@ lint: $(VENV)/.installed-test  ## check format, style and types
 	$(PY) -m mypy trajlib
 
 bench: $(VENV)/.installed-bench  ## run benchmarks/*.py, which write data/benchmarks/*.json
-	@$(FORGET_KERNELS)
 	@mkdir -p data/benchmarks
 	@set -e; for script in $$(grep -l __main__ benchmarks/*.py); do echo "$(PY) $$script"; $(PY) "$$script"; done
 

@@ -57,6 +57,18 @@ def test_second_process_finds_compiled_code(tmp_path):
     assert first == ["0", "1"] and second == ["1", "0"]
 
 
+def test_cache_does_not_serve_code_of_another_version(tmp_path):
+    """The text of the engine is part of the key: a change in a function that is inlined into the kernel is noticed."""
+    code = (
+        "import trajlib as tl; from trajlib.engines import cpu\n"
+        "cpu._source = lambda: {version}\n"
+        "gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris()); gd.loss(gd.network.init(1, seed=0))\n"
+        "(kernel,) = cpu._kernels.values(); print(sum(kernel.stats.cache_hits.values()))"
+    )
+    runs = [python(code.format(version=v), NUMBA_CACHE_DIR=str(tmp_path)).stdout.strip() for v in (1, 2, 2)]
+    assert runs == ["0", "0", "1"]
+
+
 FAULTS = {
     "no folder": "(caching.CacheImpl if hasattr(caching, 'CacheImpl') else caching._CacheImpl)._locator_classes = []",
     "full disk": "caching.IndexDataCacheFile.save = lambda *_: (_ for _ in ()).throw(OSError(28, 'No space left on device'))",

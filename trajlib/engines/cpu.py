@@ -58,11 +58,8 @@ def _compiled(sizes: tuple[int, int, int], activation: str, loss: str, tangent: 
             try:
                 advance = kernel.build(*constants, numba.njit(nogil=True, cache=True))
                 advance.compile(signature)
-            except (
-                RuntimeError,
-                OSError,
-            ) as error:  # no place for a cache, the folder went away, the disk is full
-                _warn_cache(error)
+            except (RuntimeError, OSError) as error:
+                _warn_cache(error)  # no place for a cache, the folder went away, or the disk is full
                 advance = kernel.build(*constants, numba.njit(nogil=True))
                 advance.compile(signature)
             _kernels[key] = advance

@@ -137,8 +137,7 @@ def lyapunov_spectrum(
     if isinstance(gd, GradientDescent):
         w0 = initial(gd, w0)
         _validate.rates(gd.lr, (len(w0),))
-    w0 = _validate.finite("w0", _validate.float64("w0", w0))
-    if w0.ndim != 2 or len(w0) == 0:
+    elif _validate.finite("w0", _validate.float64("w0", w0)).ndim != 2 or len(w0) == 0:
         raise ValueError(f"w0 must have shape (n, p) with n >= 1, got {w0.shape}")
     if threads is not None:
         threads = _validate.count("threads", threads, 1)
