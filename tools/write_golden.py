@@ -19,6 +19,13 @@ RUNS = {
     "iris, lr = 5, 10,000 steps": IRIS | {"lr": 5.0, "weight_decay": 0.0, "networks": 20, "steps": 10000},
     "iris, tanh, lr = 1, weight decay, 2,000 steps": IRIS
     | {"activation": "tanh", "lr": 1.0, "weight_decay": 1e-4, "networks": 20, "steps": 2000},
+    "softmax map, kappa = 10, 10,000 steps": {
+        "task": "iris",
+        "split_seed": 1,
+        "kappa": 10.0,
+        "networks": 20,
+        "steps": 10000,
+    },
 }
 
 entries = []

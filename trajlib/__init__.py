@@ -10,7 +10,8 @@
 
 from . import claims
 from .ensembles import Divergence, Interrupted, Trajectories, diverge, perturb, train
-from .maps import GradientDescent
+from .intermittency import Collapse, MapComparison, RungChanges, collapse, compare_with_map, map_exponents, rung_changes
+from .maps import GradientDescent, SoftmaxMap
 from .networks import Layers, Perceptron
 from .stability.distances import displacement, l1_distance, path_length
 from .stability.expansion import ExpansionFit, expansion_rate
@@ -20,17 +21,23 @@ from .tasks import Task, digits, iris
 
 __version__ = "0.1.0"
 __all__ = [
+    "Collapse",
     "Divergence",
     "ExpansionFit",
     "GradientDescent",
     "Interrupted",
     "Layers",
+    "MapComparison",
     "Perceptron",
+    "RungChanges",
+    "SoftmaxMap",
     "Spectrum",
     "Tangent",
     "Task",
     "Trajectories",
     "claims",
+    "collapse",
+    "compare_with_map",
     "digits",
     "displacement",
     "diverge",
@@ -38,8 +45,10 @@ __all__ = [
     "iris",
     "l1_distance",
     "lyapunov_spectrum",
+    "map_exponents",
     "path_length",
     "perturb",
+    "rung_changes",
     "sharpness",
     "tangent",
     "train",

@@ -69,13 +69,24 @@ def weights(w, n_parameters: int, *, name: str = "w") -> np.ndarray:
     return w
 
 
-def rates(lr, lead: tuple[int, ...]) -> None:
-    """One learning rate, or as many as there are networks: an array that broadcasts to their leading axes and adds none."""
-    try:
-        fits = np.broadcast_shapes(np.shape(lr), lead) == lead
-    except ValueError:
-        fits = False
-    if not fits:
+def rate(name: str, value) -> float | np.ndarray:
+    """A positive finite number, or an array of such, which is copied and made read-only."""
+    if not isinstance(value, np.ndarray):
+        return positive(name, value)
+    array = float64(name, value).copy()
+    if array.size == 0 or not (np.isfinite(array) & (array > 0)).all():
         raise ValueError(
-            f"lr must be one number or one a network, broadcasting to shape {lead}, got shape {np.shape(lr)}"
+            f"{name} must be a positive finite number (or an array of such), got an array that is empty or has others"
         )
+    array.flags.writeable = False
+    return array
+
+
+def fits(name: str, one: str, given: tuple[int, ...], lead: tuple[int, ...]) -> None:
+    """One value, or as many as there are networks: an array that broadcasts to their leading axes and adds none."""
+    try:
+        fit = np.broadcast_shapes(given, lead) == lead
+    except ValueError:
+        fit = False
+    if not fit:
+        raise ValueError(f"{name} must be {one} or one a network, broadcasting to shape {lead}, got shape {given}")

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _validate
 from .engines import iterate
-from .maps import GradientDescent
+from .maps import GradientDescent, TrainingMap
 
 __all__ = ["Divergence", "Interrupted", "Trajectories", "diverge", "perturb", "train"]
 
@@ -107,7 +107,7 @@ class Divergence:
 
 
 def train(
-    gd: GradientDescent,
+    gd: TrainingMap,
     w0: np.ndarray,
     steps: int,
     *,
@@ -122,7 +122,7 @@ def train(
 
     Parameters
     ----------
-    gd : GradientDescent
+    gd : GradientDescent or SoftmaxMap
         The map.
     w0 : ndarray (n, p), float64
         Initial conditions, finite.
@@ -177,7 +177,7 @@ def train(
     options |= {"device": device, "progress": progress, "label": "train"}
     derived = [name for name in record if name not in _FROM_KERNEL]
     if not derived:
-        out, ran = iterate(gd, w0, steps=steps, every=every, record=record, **options)
+        out, ran = iterate(gd.problem, w0, steps=steps, every=every, record=record, **options)
         return _interrupted(ran.interrupted, _trajectories(out, record, ran.steps, every, ran))
     return _train_in_pieces(gd, w0, steps, every, record, derived, options)
 
@@ -191,7 +191,7 @@ def _train_in_pieces(gd, w0, steps, every, record, derived, options):
     w, done = w0, 0
     while True:
         length = min(records * every, steps - done)
-        out, ran = iterate(gd, w, steps=length, every=every, record=kernel, **options)
+        out, ran = iterate(gd.problem, w, steps=length, every=every, record=kernel, **options)
         n = ran.steps
         more = done + n < steps and not ran.interrupted
         keep = slice(0, -1) if more and n % every == 0 else slice(None)  # the next piece records this state again
@@ -211,6 +211,8 @@ def _derive(gd, name: str, weights: np.ndarray) -> np.ndarray:
     if name == "gradient_norm":
         with np.errstate(over="ignore", invalid="ignore"):
             return np.linalg.norm(gd.gradient(weights), axis=-1)
+    if not isinstance(gd, GradientDescent):
+        raise ValueError(f"record {name!r} needs a network and its task, and {type(gd).__name__} has none")
     if name == "test_loss":
         return gd.test_loss(weights)
     return gd.accuracy(weights, "test" if name == "test_accuracy" else "train")
@@ -229,13 +231,13 @@ def _trajectories(out, record, done, every, ran) -> Trajectories:
 
 
 def perturb(
-    gd: GradientDescent, w0: np.ndarray, *, radius: float, copies: int, seed: int, biases: bool = False
+    gd: TrainingMap, w0: np.ndarray, *, radius: float, copies: int, seed: int, biases: bool = False
 ) -> np.ndarray:
     """Copies of each initial condition, moved by independent U(-radius, radius) in every weight.
 
     Parameters
     ----------
-    gd : GradientDescent
+    gd : GradientDescent or SoftmaxMap
         The map whose weights these are.
     w0 : ndarray (n, p), float64
         Initial conditions.
@@ -267,7 +269,7 @@ def perturb(
     seed = _validate.count("seed", seed)
     if radius > 1e300:
         raise ValueError(f"radius must leave the weights finite, got {radius!r}")
-    movable = np.ones(w0.shape[1], dtype=bool) if biases else gd.network.is_weight
+    movable = np.ones(w0.shape[1], dtype=bool) if biases else gd.is_weight
     moved = np.repeat(w0[:, None], copies, axis=1)
     for i in range(len(w0)):
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(i,))))
@@ -281,7 +283,7 @@ def perturb(
 
 
 def diverge(
-    gd: GradientDescent,
+    gd: TrainingMap,
     w0: np.ndarray,
     *,
     steps: int,
@@ -302,7 +304,7 @@ def diverge(
 
     Parameters
     ----------
-    gd : GradientDescent
+    gd : GradientDescent or SoftmaxMap
         The map.
     w0 : ndarray (n, p), float64
         Initial conditions (references).
@@ -356,7 +358,7 @@ def diverge(
             raise ValueError(f"perturbed must have shape ({len(w0)}, copies, {w0.shape[1]}), got {perturbed.shape}")
     _fits_in_memory(len(w0), steps // every + 1, perturbed.shape[1] + 1)
     out, ran = iterate(
-        gd, w0, perturbed, steps=steps, every=every, record=("loss", "distance"), device=device, progress=progress,
+        gd.problem, w0, perturbed, steps=steps, every=every, record=("loss", "distance"), device=device, progress=progress,
         label="diverge", **options,
     )  # fmt: skip
     result = Divergence(
@@ -376,13 +378,14 @@ def diverge(
 
 def initial(gd, w0) -> np.ndarray:
     """Checked initial conditions (n, p) of a training map."""
-    if not isinstance(gd, GradientDescent):
+    if not isinstance(gd, TrainingMap):
         raise TypeError(f"the first argument must be a map such as GradientDescent, got {type(gd).__name__}")
-    w0 = _validate.finite("w0", _validate.weights(w0, gd.network.n_parameters, name="w0"))
+    w0 = _validate.finite("w0", _validate.weights(w0, gd.n_parameters, name="w0"))
     if w0.ndim != 2 or len(w0) == 0:
         raise ValueError(
-            f"w0 must have shape (n, {gd.network.n_parameters}) with n >= 1, got {w0.shape}; use w[None] for one network"
+            f"w0 must have shape (n, {gd.n_parameters}) with n >= 1, got {w0.shape}; use w[None] for one network"
         )
+    gd.check_rows((len(w0),))
     return w0
 
 
@@ -390,7 +393,6 @@ def _common(gd, w0, steps, every, engine, threads):
     w0, steps = initial(gd, w0), _validate.count("steps", steps)
     if threads is not None:
         threads = _validate.count("threads", threads, 1)
-    _validate.rates(gd.lr, (len(w0),))
     every = min(_validate.count("every", every, 1), steps + 1)
     return w0, steps, every, {"engine": engine, "threads": threads}
 

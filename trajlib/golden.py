@@ -15,7 +15,7 @@ import numpy as np
 from . import tasks
 from ._files import data_file
 from .ensembles import train
-from .maps import GradientDescent
+from .maps import GradientDescent, SoftmaxMap
 from .networks import Perceptron
 
 __all__ = ["GoldenRun", "check", "digest", "load"]
@@ -30,7 +30,8 @@ class GoldenRun:
     name : str
         What is run.
     run : dict
-        task, split_seed, sizes, activation, loss, lr, weight_decay, init_seed, networks, steps.
+        task, split_seed, init_seed, networks, steps, and sizes, activation, loss, lr, weight_decay of a network, or kappa of the softmax
+        map with the task's class proportions.
     initial, final : str
         SHA-256 of the initial and of the final weights.
     """
@@ -51,11 +52,14 @@ def load() -> tuple[GoldenRun, ...]:
     return tuple(GoldenRun(**entry) for entry in json.loads(data_file("golden.json").read_text()))
 
 
-def initial(run: dict) -> tuple[GradientDescent, np.ndarray]:
+def initial(run: dict) -> tuple[GradientDescent | SoftmaxMap, np.ndarray]:
     """The map and the initial conditions of a golden run."""
+    task = getattr(tasks, run["task"])(split_seed=run["split_seed"])
+    if "kappa" in run:
+        reduced = SoftmaxMap(run["kappa"], task.proportions)
+        return reduced, reduced.init(run["networks"], seed=run["init_seed"])
     inputs, hidden, outputs = run["sizes"]
     net = Perceptron(inputs, hidden, outputs, activation=run["activation"], loss=run["loss"])
-    task = getattr(tasks, run["task"])(split_seed=run["split_seed"])
     return GradientDescent(net, task, lr=run["lr"], weight_decay=run["weight_decay"]), net.init(
         run["networks"], seed=run["init_seed"]
     )

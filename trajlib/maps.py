@@ -1,4 +1,5 @@
-"""Training as a map w -> g(w): full-batch gradient descent, with its loss, gradient, Hessian and Jacobian in closed form.
+"""Training as a map w -> g(w): full-batch gradient descent, with its loss, gradient, Hessian and Jacobian in closed form,
+and the map of two or more logits that is left of it when the hidden layer has saturated.
 
 Everything is batched over the leading axes of w. For networks of the fused engine's size, the map, the loss and the gradient are
 the engine's own, so that iterating ``gd(w)`` by hand gives the bits that ``train`` gives.
@@ -11,17 +12,76 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import _validate
-from .engines import iterate, pick
+from .engines import Problem, iterate, pick
 from .networks import Perceptron
 from .tasks import Task
 
-__all__ = ["GradientDescent"]
+__all__ = ["GradientDescent", "SoftmaxMap", "TrainingMap"]
 
 _CHUNK_BYTES = 1 << 26
 
 
+class TrainingMap:
+    """What the maps share that the engines run: state, loss and gradient come from the engine, so that iterating by hand gives its bits."""
+
+    problem: Problem
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of a state vector."""
+        return self.problem.n_parameters
+
+    @property
+    def is_weight(self) -> np.ndarray:
+        """(n_parameters,) bool: which entries :func:`~trajlib.ensembles.perturb` moves unless it is told to move all."""
+        return np.ones(self.n_parameters, dtype=bool)
+
+    def check_rows(self, lead: tuple[int, ...]) -> None:
+        """Raise where the parameters of the map do not fit networks with leading axes ``lead``."""
+        raise NotImplementedError
+
+    def jacobian(self, w: np.ndarray) -> np.ndarray:
+        """Jacobian of the map, I - rate * Hessian, (..., p, p)."""
+        hessian = self.hessian(w)
+        self.check_rows(hessian.shape[:-2])
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.eye(self.n_parameters) - np.asarray(self.problem.rate)[..., None, None] * hessian
+
+    def hessian(self, w: np.ndarray) -> np.ndarray:
+        """Hessian of the loss, (..., p, p)."""
+        raise NotImplementedError
+
+    def _flat(self, w) -> np.ndarray:
+        return np.ascontiguousarray(_validate.weights(w, self.n_parameters))
+
+    def _engine(self, w: np.ndarray, steps: int, record: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+        """One short call of the fused engine over all leading axes."""
+        problem = self.problem if steps else self.problem._replace(rate=1.0)  # without a step, the rate does not matter
+        rows = w.reshape(-1, w.shape[-1])
+        call = {"steps": steps, "every": max(1, steps), "record": record, "engine": "cpu", "progress": False}
+        return iterate(problem.rows(w.shape[:-1]), rows, **call)[0]
+
+    def __call__(self, w: np.ndarray) -> np.ndarray:
+        """The next state, (..., p): one step of gradient descent."""
+        w = self._flat(w)
+        self.check_rows(w.shape[:-1])
+        if pick(self.problem) == "cpu":
+            return self._engine(w, 1)["reference"].reshape(w.shape)
+        return w - np.asarray(self.problem.rate)[..., None] * self.gradient(w)
+
+    def loss(self, w: np.ndarray) -> np.ndarray:
+        """Training loss with the penalty, (...)."""
+        w = self._flat(w)
+        return self._engine(w, 0, ("loss",))["loss"].reshape(w.shape[:-1])
+
+    def gradient(self, w: np.ndarray) -> np.ndarray:
+        """Gradient of the loss, (..., p)."""
+        w = self._flat(w)
+        return self._engine(w, 0, ("gradient",))["gradient"].reshape(w.shape)
+
+
 @dataclass(frozen=True, eq=False)
-class GradientDescent:
+class GradientDescent(TrainingMap):
     """Full-batch gradient descent, w(t+1) = w(t) - lr * grad L(w(t)), as a map on flat weight vectors.
 
     Parameters
@@ -54,23 +114,14 @@ class GradientDescent:
     lr: float | np.ndarray = 1.0
     weight_decay: float = 0.0
     targets: np.ndarray = field(init=False, repr=False)
+    problem: Problem = field(init=False, repr=False)
 
     def __post_init__(self):
         if not isinstance(self.network, Perceptron):
             raise TypeError(f"network must be a Perceptron, got {type(self.network).__name__}")
         if not isinstance(self.task, Task):
             raise TypeError(f"task must be a Task, got {type(self.task).__name__}")
-        if isinstance(self.lr, np.ndarray):
-            lr = _validate.float64("lr", self.lr)
-            if lr.size == 0 or not (np.isfinite(lr) & (lr > 0)).all():
-                raise ValueError(
-                    "lr must be a positive finite number (or an array of such), got an array that is empty or has others"
-                )
-            lr = lr.copy()
-            lr.flags.writeable = False
-            object.__setattr__(self, "lr", lr)
-        else:
-            object.__setattr__(self, "lr", _validate.positive("lr", self.lr))
+        object.__setattr__(self, "lr", _validate.rate("lr", self.lr))
         object.__setattr__(self, "weight_decay", _validate.positive("weight_decay", self.weight_decay, zero=True))
         net, task = self.network, self.task
         if task.x.shape[1] != net.n_inputs:
@@ -92,51 +143,37 @@ class GradientDescent:
             targets = task.y.astype(np.float64)[:, None]
         targets.flags.writeable = False
         object.__setattr__(self, "targets", targets)
+        sizes = (net.n_inputs, net.n_hidden, net.n_outputs)
+        problem = Problem(sizes, net.activation, net.loss, task.x, targets, self.divisor, self.weight_decay, self.lr)
+        object.__setattr__(self, "problem", problem)
+
+    @property
+    def is_weight(self) -> np.ndarray:
+        """(n_parameters,) bool: True for entries of W1 and W2, False for biases."""
+        return self.network.is_weight
+
+    def check_rows(self, lead: tuple[int, ...]) -> None:
+        """Raise where there are learning rates for other networks than those with leading axes ``lead``."""
+        _validate.fits("lr", "one number", np.shape(self.lr), lead)
 
     @property
     def divisor(self) -> int:
         """What the sum over the samples is divided by: n for cross entropy (a mean), 1 for half squared error (a sum)."""
         return len(self.task.x) if self.network.loss == "cross_entropy" else 1
 
-    def _flat(self, w) -> np.ndarray:
-        return np.ascontiguousarray(_validate.weights(w, self.network.n_parameters))
-
-    def _engine(self, w: np.ndarray, steps: int, record: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-        """One short call of the fused engine over all leading axes."""
-        one_each = np.ndim(self.lr) and steps  # without a step, the learning rate does not matter
-        lr = np.broadcast_to(self.lr, w.shape[:-1]).ravel() if one_each else float(np.max(self.lr))
-        flat = GradientDescent(self.network, self.task, lr, self.weight_decay)
-        return iterate(
-            flat,
-            w.reshape(-1, w.shape[-1]),
-            steps=steps,
-            every=max(1, steps),
-            record=record,
-            engine="cpu",
-            progress=False,
-        )[0]
-
-    def __call__(self, w: np.ndarray) -> np.ndarray:
-        """The next state, (..., p): one step of gradient descent."""
-        w = self._flat(w)
-        _validate.rates(self.lr, w.shape[:-1])
-        if pick(self) == "cpu":
-            return self._engine(w, 1)["reference"].reshape(w.shape)
-        return w - np.asarray(self.lr)[..., None] * self.gradient(w)
-
     def loss(self, w: np.ndarray) -> np.ndarray:
         """Training loss with the penalty, (...)."""
+        if pick(self.problem) == "cpu":
+            return super().loss(w)
         w = self._flat(w)
-        if pick(self) == "cpu":
-            return self._engine(w, 0, ("loss",))["loss"].reshape(w.shape[:-1])
         penalty = 0.5 * self.weight_decay * (w * w).sum(axis=-1)
         return _total_loss(self.network, w, self.task.x, self.targets) / self.divisor + penalty
 
     def gradient(self, w: np.ndarray) -> np.ndarray:
         """Gradient of the loss, (..., p)."""
+        if pick(self.problem) == "cpu":
+            return super().gradient(w)
         w = self._flat(w)
-        if pick(self) == "cpu":
-            return self._engine(w, 0, ("gradient",))["gradient"].reshape(w.shape)
         flat = w.reshape(-1, w.shape[-1])
         rows = max(1, _CHUNK_BYTES // (8 * len(self.task.x) * (self.network.n_hidden + self.network.n_outputs)))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -206,13 +243,6 @@ class GradientDescent:
         hessian = 0.5 * (hessian + hessian.swapaxes(1, 2)) / self.divisor
         return hessian + self.weight_decay * np.eye(net.n_parameters)
 
-    def jacobian(self, w: np.ndarray) -> np.ndarray:
-        """Jacobian of the map, I - lr * Hessian, (..., p, p)."""
-        hessian = self.hessian(w)
-        _validate.rates(self.lr, hessian.shape[:-2])
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.eye(self.network.n_parameters) - np.asarray(self.lr)[..., None, None] * hessian
-
     def accuracy(self, w: np.ndarray, split: str = "test") -> np.ndarray:
         """Fraction of samples labelled correctly, (...), on the ``"test"`` or the ``"train"`` part; nan for outputs that overflow."""
         x, y = self._part(split)
@@ -270,3 +300,93 @@ def _curvature(net: Perceptron, hidden: np.ndarray) -> np.ndarray:
     if net.activation == "sigmoid":
         return hidden * (1.0 - hidden) * (1.0 - 2.0 * hidden)
     return -2.0 * hidden * (1.0 - hidden * hidden) if net.activation == "tanh" else np.zeros_like(hidden)
+
+
+@dataclass(frozen=True, eq=False)
+class SoftmaxMap(TrainingMap):
+    """s(t+1) = s(t) - kappa (softmax(s(t)) - p): what is left of training when the outputs no longer depend on the inputs.
+
+    It is gradient descent at rate κ on the cross entropy between the class proportions p and softmax(s). The sum of the logits s is
+    conserved, so that the map acts on a plane of K - 1 dimensions; along (1, 1, ..., 1) its exponent is exactly 0. The engines run it
+    as a network without inputs and without hidden units, bit-reproducibly.
+
+    Parameters
+    ----------
+    kappa : float or ndarray
+        Effective learning rate κ, positive. An array must broadcast against the leading axes of the states: one a state.
+    p : ndarray (K,) or (..., K), float64
+        Class proportions, non-negative, summing to 1; one set, or one a state.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``kappa`` or ``p`` is out of range.
+
+    Examples
+    --------
+    >>> import trajlib as tl
+    >>> reduced = tl.SoftmaxMap(5.0, np.array([0.3, 0.3, 0.4]))
+    >>> np.abs(reduced(reduced.fixed_point) - reduced.fixed_point).max() < 1e-15
+    np.True_
+    >>> tl.train(reduced, reduced.init(100, seed=0), steps=1000).loss.shape
+    (100, 1001)
+    """
+
+    kappa: float | np.ndarray
+    p: np.ndarray
+    problem: Problem = field(init=False, repr=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "kappa", _validate.rate("kappa", self.kappa))
+        p = _validate.finite("p", _validate.float64("p", self.p)).copy()
+        if p.ndim == 0 or p.shape[-1] < 2 or p.size == 0:
+            raise ValueError(f"p must have shape (..., K) with K >= 2 classes, got {p.shape}")
+        if (p < 0).any() or (np.abs(p.sum(axis=-1) - 1) > 1e-12).any():
+            raise ValueError("p must hold class proportions: not negative, with sum 1; divide counts by their sum")
+        p.flags.writeable = False
+        object.__setattr__(self, "p", p)
+        targets = p[..., None, :] if p.ndim > 1 else p[None]
+        problem = Problem(
+            (0, 0, p.shape[-1]), "sigmoid", "cross_entropy", np.zeros((1, 0)), targets, 1, 0.0, self.kappa
+        )
+        object.__setattr__(self, "problem", problem)
+
+    def check_rows(self, lead: tuple[int, ...]) -> None:
+        """Raise where there are rates or proportions for other states than those with leading axes ``lead``."""
+        _validate.fits("kappa", "one number", np.shape(self.kappa), lead)
+        _validate.fits("p", "one set of proportions", self.p.shape[:-1], lead)
+
+    @property
+    def fixed_point(self) -> np.ndarray:
+        """The fixed point, ln p less its mean, (..., K). A class of proportion 0 has -inf, and does not count in the mean."""
+        there = self.p > 0
+        logs = np.log(self.p, where=there, out=np.zeros_like(self.p))
+        centred = logs - logs.sum(axis=-1, keepdims=True) / there.sum(axis=-1, keepdims=True)
+        return np.where(there, centred, -np.inf)
+
+    @property
+    def entropy(self) -> np.ndarray:
+        """Loss at the fixed point, the entropy of p, (...): the least loss that the map can reach."""
+        from scipy.special import entr
+
+        return entr(self.p).sum(axis=-1)
+
+    @property
+    def critical_kappa(self) -> np.ndarray:
+        """κ above which the fixed point is unstable, 2 / (largest eigenvalue of diag(p) - p p^T), (...)."""
+        return 2.0 / np.linalg.eigvalsh(_covariance(self.p))[..., -1]
+
+    def init(self, n: int, seed: int, *, scale: float = 1.0) -> np.ndarray:
+        """Random states (n, K): independent N(0, scale\\ :sup:`2`) logits, less their mean."""
+        n, seed = _validate.count("n", n), _validate.count("seed", seed)
+        rng = np.random.Generator(np.random.PCG64(seed))
+        s = _validate.positive("scale", scale) * rng.standard_normal((n, self.n_parameters))
+        return s - s.mean(axis=-1, keepdims=True)
+
+    def hessian(self, w: np.ndarray) -> np.ndarray:
+        """Hessian of the loss, diag(q) - q q^T with q = softmax(s), (..., K, K)."""
+        return _covariance(self.gradient(w) + self.p)
+
+
+def _covariance(q: np.ndarray) -> np.ndarray:
+    return q[..., None] * np.eye(q.shape[-1]) - q[..., :, None] * q[..., None, :]

@@ -110,7 +110,7 @@ def test_chunks_change_rounding_at_most(monkeypatch, budget):
 def test_the_budget_sets_the_chunk(monkeypatch, budget):
     monkeypatch.setattr(engine, "CPU_BYTES", budget)
     gd = iris_map()
-    run = engine.TorchRun(gd, gd.network.init(10, 0), None, steps=1, every=1, record=frozenset())
+    run = engine.TorchRun(gd.problem, gd.network.init(10, 0), None, steps=1, every=1, record=frozenset())
     held = sum(b.numel() * 8 for b in (run._units, run._back, run._outputs, run._delta))
     per_network = 8 * len(TASK.x) * 2 * (10 + 3)
     assert held == per_network * run._chunk
@@ -123,7 +123,7 @@ def test_the_budget_sets_the_chunk(monkeypatch, budget):
 def test_gradient_at_the_end(loss, weight_decay):
     gd = iris_map("tanh", loss, weight_decay=weight_decay)
     w0 = gd.network.init(5, seed=0)
-    out, ran = engines.iterate(gd, w0, steps=10, record=("gradient", "loss"), engine="torch")
+    out, ran = engines.iterate(gd.problem, w0, steps=10, record=("gradient", "loss"), engine="torch")
     assert ran.steps == 10
     agree(out["gradient"], gd.gradient(out["reference"]))
     agree(out["loss"][:, -1], gd.loss(out["reference"]))
@@ -238,10 +238,10 @@ def test_auto_takes_torch_for_large_networks(options):
 
 
 def test_a_device_means_torch():
-    assert engines.pick(iris_map(), "auto", "cpu") == "torch"
-    assert engines.pick(iris_map(), "auto") == "cpu"
+    assert engines.pick(iris_map().problem, "auto", "cpu") == "torch"
+    assert engines.pick(iris_map().problem, "auto") == "cpu"
     with pytest.raises(ValueError, match="use engine='torch'"):
-        engines.pick(iris_map(), "cpu", "cuda")
+        engines.pick(iris_map().problem, "cpu", "cuda")
 
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:99", "mps", "meta", "", 3])
@@ -271,7 +271,7 @@ def test_without_torch(monkeypatch):
 def test_first_piece_is_short():
     """The estimate of a step's time is within a factor of 50, so Ctrl-C and the bar answer from the start."""
     gd = large(n_samples=500)
-    run = engine.TorchRun(gd, gd.network.init(4, seed=0), None, steps=10, every=1, record=frozenset({"loss"}))
+    run = engine.TorchRun(gd.problem, gd.network.init(4, seed=0), None, steps=10, every=1, record=frozenset({"loss"}))
     run.advance(0, 1, False)
     best = np.inf
     for t in range(1, 6):

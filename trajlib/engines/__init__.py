@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import _validate
 
-__all__ = ["ENGINES", "iterate", "pick"]
+__all__ = ["ENGINES", "Problem", "iterate", "pick"]
 
 ENGINES = ("auto", "cpu", "torch")
 FUSED_LIMIT = 20_000
@@ -29,13 +29,63 @@ BAR_DELAY = 1.0
 """Seconds before a progress bar appears."""
 
 
-def pick(gd, engine: str = "auto", device: str | None = None) -> str:
-    """The engine that ``engine`` means for this map: ``"cpu"`` or ``"torch"``.
+class Problem(NamedTuple):
+    """What an engine iterates: gradient descent of networks with one hidden layer (or none), as arrays and numbers.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Inputs d, hidden units h (both may be 0: then b2 alone is left), outputs c.
+    activation, loss : str
+        As in :class:`~trajlib.networks.Perceptron`.
+    x : ndarray (samples, d)
+        Inputs.
+    targets : ndarray (samples, c) or (networks, 1, c)
+        What the outputs should be: the same for all networks, or one sample of its own for each.
+    divisor : int
+        What the sum of the samples' losses is divided by.
+    decay : float
+        Weight decay.
+    rate : float or ndarray
+        Learning rate, one or one a network.
+    """
+
+    sizes: tuple[int, int, int]
+    activation: str
+    loss: str
+    x: np.ndarray
+    targets: np.ndarray
+    divisor: int
+    decay: float
+    rate: float | np.ndarray
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of a flat weight vector."""
+        d, h, c = self.sizes
+        return (d + 1) * h + (h + 1) * c
+
+    @property
+    def own_targets(self) -> bool:
+        """Whether every network has a target of its own."""
+        return self.targets.ndim == 3
+
+    def rows(self, lead: tuple[int, ...]) -> Problem:
+        """The problem for networks with leading axes ``lead``, taken as rows: every rate and target written out."""
+        rate = np.broadcast_to(self.rate, lead).ravel() if np.ndim(self.rate) else self.rate
+        if not self.own_targets:
+            return self._replace(rate=rate)
+        shape = (1, self.sizes[2])
+        return self._replace(rate=rate, targets=np.broadcast_to(self.targets, (*lead, *shape)).reshape(-1, *shape))
+
+
+def pick(problem: Problem, engine: str = "auto", device: str | None = None) -> str:
+    """The engine that ``engine`` means for this problem: ``"cpu"`` or ``"torch"``.
 
     Parameters
     ----------
-    gd : GradientDescent
-        The map.
+    problem : Problem
+        What is to be iterated.
     engine : {"auto", "cpu", "torch"}
         ``auto`` takes ``cpu`` up to 20,000 parameters unless a device is named, else ``torch``.
     device : str, optional
@@ -53,7 +103,7 @@ def pick(gd, engine: str = "auto", device: str | None = None) -> str:
         return engine
     if device is not None:
         return "torch"
-    return "cpu" if gd.network.n_parameters <= FUSED_LIMIT else "torch"
+    return "cpu" if problem.n_parameters <= FUSED_LIMIT else "torch"
 
 
 def _bar(progress: bool | None, steps: int, label: str):
@@ -115,14 +165,14 @@ def _ctrl_c_waits():
 
 
 def iterate(
-    gd, reference, copies=None, *, steps, every=1, record=frozenset(), engine="auto", device=None, threads=None,
+    problem: Problem, reference, copies=None, *, steps, every=1, record=frozenset(), engine="auto", device=None, threads=None,
     progress=None, label="steps", tangent=False, interval=0,
 ):  # fmt: skip
-    """Apply a map ``steps`` times to references (n, p) and to their copies, or its tangent map to vectors (n, m, p).
+    """Apply the map of a problem ``steps`` times to references (n, p) and to their copies, or its tangent map to vectors (n, m, p).
 
     Returns the engine's arrays (see ``FusedRun.results``), and what ran.
     """
-    name = pick(gd, engine, device)
+    name = pick(problem, engine, device)
     if tangent and name != "cpu":
         raise ValueError(f"tangent vectors are carried by the fused engine, engine='cpu', alone; got engine={name!r}")
     run: Run
@@ -130,11 +180,11 @@ def iterate(
     if name == "cpu":
         from .cpu import FusedRun
 
-        run = FusedRun(gd, reference, copies, threads=threads, tangent=tangent, interval=interval, **options)
+        run = FusedRun(problem, reference, copies, threads=threads, tangent=tangent, interval=interval, **options)
     else:
         from .torch import TorchRun
 
-        run = TorchRun(gd, reference, copies, device=device, **options)
+        run = TorchRun(problem, reference, copies, device=device, **options)
     done, pace = 0, run.seconds_per_step
     bar = _bar(progress, steps, label)
     try:

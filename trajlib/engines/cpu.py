@@ -48,13 +48,16 @@ def _source() -> int:
 _kernels: dict[tuple, object] = {}
 
 
-def _compiled(sizes: tuple[int, int, int], activation: str, loss: str, tangent: bool, arguments: tuple):
-    """The kernel for one architecture, compiled; machine code comes from the disk cache where an earlier process left it."""
-    key = (sizes, activation, loss, tangent)
-    constants = (*sizes, _ACTIVATION[activation], _LOSS[loss], tangent, _source())
+def _compiled(kind: tuple[tuple[int, int, int], str, str, bool, bool], arguments: tuple):
+    """The kernel for one architecture, compiled; machine code comes from the disk cache where an earlier process left it.
+
+    ``kind`` is sizes, activation, loss, whether targets are each network's own, and whether copies are tangent vectors.
+    """
+    sizes, activation, loss, own, tangent = kind
+    constants = (*sizes, _ACTIVATION[activation], _LOSS[loss], own, tangent, _source())
     signature = tuple(numba.typeof(a) for a in arguments)
     with _compiling:
-        if key not in _kernels:
+        if kind not in _kernels:
             try:
                 advance = kernel.build(*constants, numba.njit(nogil=True, cache=True))
                 advance.compile(signature)
@@ -62,8 +65,8 @@ def _compiled(sizes: tuple[int, int, int], activation: str, loss: str, tangent: 
                 _warn_cache(error)  # no place for a cache, the folder went away, or the disk is full
                 advance = kernel.build(*constants, numba.njit(nogil=True))
                 advance.compile(signature)
-            _kernels[key] = advance
-    return _kernels[key]
+            _kernels[kind] = advance
+    return _kernels[kind]
 
 
 def _warn_cache(error: Exception) -> None:
@@ -97,11 +100,11 @@ class FusedRun:
 
     name = "cpu"
 
-    def __init__(self, gd, reference, copies, *, steps, every, record, threads, tangent=False, interval=0):
-        net, task = gd.network, gd.task
+    def __init__(self, problem, reference, copies, *, steps, every, record, threads, tangent=False, interval=0):
         self._n, size = reference.shape
-        if size != net.n_parameters:
-            raise ValueError(f"weights must have shape (n, {net.n_parameters}), got {reference.shape}")
+        if size != problem.n_parameters:
+            raise ValueError(f"weights must have shape (n, {problem.n_parameters}), got {reference.shape}")
+        problem = problem.rows((self._n,))
         n_copies = 0 if copies is None else copies.shape[1]
         self.threads = n_threads(threads)
         # few initial conditions with many copies fill the vectors better when each copy has a reference of its own beside it
@@ -111,10 +114,11 @@ class FusedRun:
             and -(-self._n * n_copies // LANES) * 2 < -(-self._n // LANES) * (1 + n_copies)
         )
         self._copies = n_copies
-        lr = np.broadcast_to(gd.lr, reference.shape[:-1])
+        lr, targets = np.broadcast_to(problem.rate, (self._n,)), problem.targets
         if self._spread:
             reference = np.repeat(reference, n_copies, axis=0)
             lr = np.repeat(lr, n_copies)
+            targets = np.repeat(targets, n_copies, axis=0) if problem.own_targets else targets
             copies = copies.reshape(-1, 1, size)
         rows = len(reference)
         groups = max(1, -(-rows // LANES))
@@ -145,15 +149,20 @@ class FusedRun:
         self._interval = interval
         self._growth = np.zeros((rows, depth - 1, steps // every if interval else 0))
         self._every = every
-        self._x = np.ascontiguousarray(task.x.T).ravel()
-        self._y = np.ascontiguousarray(gd.targets.T).ravel()
-        self._samples = len(task.x)
-        self._divisor, self._decay = float(gd.divisor), float(gd.weight_decay)
-        self._sizes = (net.n_inputs, net.n_hidden, net.n_outputs)
-        self._activation, self._loss, self._tangent = net.activation, net.loss, tangent
-        operations = self._samples * (3 * size + 30 * (net.n_hidden + net.n_outputs)) + (
-            depth * size if interval else 0
-        )
+        _, h, c = self._sizes = problem.sizes
+        self._x = np.ascontiguousarray(problem.x.T).ravel()
+        if problem.own_targets:
+            self._y = aligned((groups, c * LANES))
+            own = np.full((groups * LANES, c), 1.0 / c)
+            own[:rows] = targets[:, 0]
+            self._y.reshape(groups, c, LANES)[...] = own.reshape(groups, LANES, c).swapaxes(1, 2)
+        else:
+            self._y = np.ascontiguousarray(targets.T).reshape(1, -1)
+        self._samples = len(problem.x)
+        self._divisor, self._decay = float(problem.divisor), float(problem.decay)
+        self._kind = (problem.sizes, problem.activation, problem.loss, problem.own_targets, tangent)
+        self._tangent = tangent
+        operations = self._samples * (3 * size + 30 * (h + c)) + (depth * size if interval else 0)
         self.seconds_per_step = groups * LANES * depth * operations * SECONDS_PER_OPERATION / min(self.threads, groups)
 
     @property
@@ -173,7 +182,7 @@ class FusedRun:
             aligned((size * LANES * (self._state.shape[1] if self._tangent else 1),)),
             aligned((width,)),
             self._x,
-            self._y,
+            self._y[first:end] if len(self._y) > 1 else self._y,
             self._samples,
             self._divisor,
             self._decay,
@@ -182,8 +191,7 @@ class FusedRun:
     def _call(self, first, end, start, stop, last):
         before, after = self._arguments(first, end)
         arguments = (*before, start, stop, last, self._every, *after)
-        advance = _compiled(self._sizes, self._activation, self._loss, self._tangent, arguments)
-        advance(*arguments)
+        _compiled(self._kind, arguments)(*arguments)
 
     def advance(self, start: int, stop: int, last: bool) -> None:
         """Move everything from step ``start`` to ``stop``."""

@@ -57,7 +57,15 @@ def _slope(h, kind, zero):
 
 
 @njit(forceinline=True)
-def _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, tangent, zero):
+def _target(y, k, n, i0, own, zero):
+    """Target of output k: of samples i0, i0 + 1, ..., the same for all networks, or each network's own."""
+    if own:
+        return load(y, k, zero)
+    return samples_of(y, k * n + i0, zero)
+
+
+@njit(forceinline=True)
+def _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, own, with_loss, tangent, zero):
     """Add the gradient terms of samples i0, i0 + 1, ... (as many as ``zero`` is wide) to ``acc``; return the loss so far."""
     b1 = d * h
     w2 = b1 + h
@@ -82,7 +90,7 @@ def _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, 
         for k in range(c):
             a = load_wide(scratch, h + k, zero) - top
             if with_loss:
-                label = label + samples_of(y, k * n + i0, zero) * a
+                label = label + _target(y, k, n, i0, own, zero) * a
             e = el.exp(a, zero)
             total = total + e
             store(scratch, h + k, e)
@@ -90,12 +98,12 @@ def _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, 
         if with_loss:
             loss = accumulate(loss, el.log(total, zero) - label)
         for k in range(c):
-            delta = load_wide(scratch, h + k, zero) * inverse - samples_of(y, k * n + i0, zero)
+            delta = load_wide(scratch, h + k, zero) * inverse - _target(y, k, n, i0, own, zero)
             store(scratch, h + k, delta)
     else:
         square = zero
         for k in range(c):
-            delta = load_wide(scratch, h + k, zero) - samples_of(y, k * n + i0, zero)
+            delta = load_wide(scratch, h + k, zero) - _target(y, k, n, i0, own, zero)
             square = square + delta * delta
             store(scratch, h + k, delta)
         if with_loss:
@@ -134,7 +142,7 @@ def _bend(h, kind, zero):
 
 
 @njit(forceinline=True)
-def _tangent_samples(w, v, acc, scratch, x, y, n, i0, d, h, c, cost, zero):
+def _tangent_samples(w, v, acc, scratch, x, y, n, i0, d, h, c, cost, own, zero):
     """Add the terms of H v (Pearlmutter's R operator) to ``acc``.
 
     In ``scratch`` are, from ``_samples``: h_j; delta_k; act'(h_j); (W2_j0 delta_0 + ...) times the derivative of act' by h_j.
@@ -160,13 +168,13 @@ def _tangent_samples(w, v, acc, scratch, x, y, n, i0, d, h, c, cost, zero):
             ra = ra + load(v, slot, zero) * load_wide(scratch, j, zero)
             ra = ra + load(w, slot, zero) * load_wide(scratch, rh0 + j, zero)
         if cost == CROSS_ENTROPY:
-            q = load_wide(scratch, h + k, zero) + samples_of(y, k * n + i0, zero)
+            q = load_wide(scratch, h + k, zero) + _target(y, k, n, i0, own, zero)
             mean = mean + q * ra
         store(scratch, rd0 + k, ra)
     for k in range(c):
         rd = load_wide(scratch, rd0 + k, zero)
         if cost == CROSS_ENTROPY:
-            q = load_wide(scratch, h + k, zero) + samples_of(y, k * n + i0, zero)
+            q = load_wide(scratch, h + k, zero) + _target(y, k, n, i0, own, zero)
             rd = q * (rd - mean)
             store(scratch, rd0 + k, rd)
         store(acc, b2 + k, accumulate(load(acc, b2 + k, one), rd))
@@ -189,7 +197,7 @@ def _tangent_samples(w, v, acc, scratch, x, y, n, i0, d, h, c, cost, zero):
 
 
 @njit(forceinline=True)
-def _gradient(group, m, depth, acc, scratch, x, y, n, d, h, c, act, cost, with_loss):
+def _gradient(group, m, depth, acc, scratch, x, y, n, d, h, c, act, cost, own, with_loss):
     """Sums over the samples into ``acc``: gradient terms of member ``m``, then H v terms of members m + 1 ... m + depth - 1.
 
     Returns the sum of the losses of member ``m``.
@@ -203,15 +211,15 @@ def _gradient(group, m, depth, acc, scratch, x, y, n, d, h, c, act, cost, with_l
     w = group[m]
     whole = n - n % BLOCK
     for i0 in range(0, whole, BLOCK):
-        loss = _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, depth > 1, block)
+        loss = _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, own, with_loss, depth > 1, block)
         for k in range(1, depth):
-            own = acc[k * size * LANES :]
-            _tangent_samples(w, group[m + k], own, scratch, x, y, n, i0, d, h, c, cost, block)
+            sums = acc[k * size * LANES :]
+            _tangent_samples(w, group[m + k], sums, scratch, x, y, n, i0, d, h, c, cost, own, block)
     for i0 in range(whole, n):
-        loss = _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, with_loss, depth > 1, one)
+        loss = _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, own, with_loss, depth > 1, one)
         for k in range(1, depth):
-            own = acc[k * size * LANES :]
-            _tangent_samples(w, group[m + k], own, scratch, x, y, n, i0, d, h, c, cost, one)
+            sums = acc[k * size * LANES :]
+            _tangent_samples(w, group[m + k], sums, scratch, x, y, n, i0, d, h, c, cost, own, one)
     return loss
 
 
@@ -299,7 +307,7 @@ def _orthonormalise(group, size):
             store(v, size, norm)
 
 
-def build(d, h, c, act, cost, tangent, source, jit):
+def build(d, h, c, act, cost, own, tangent, source, jit):
     """Compile ``advance`` for one architecture (all sizes constants of the machine code), for copies or for tangent vectors.
 
     ``source`` identifies the text of this package: it is part of the key of Numba's disk cache, which would otherwise not
@@ -314,7 +322,8 @@ def build(d, h, c, act, cost, tangent, source, jit):
         """Move groups of networks from step ``start`` to ``stop``, recording every ``every``-th state on the way.
 
         state: (groups, 1 + copies, (parameters + 1) * LANES), reference first, updated in place (copies, or tangent vectors; the last
-        slot is the kernel's own). rate: (groups, LANES). Outputs
+        slot is the kernel's own). rate: (groups, LANES). y: (1, outputs * samples), or one sample for
+        each network (groups, outputs * LANES) with ``own``. Outputs
         of size 0 are not recorded: loss, norm (networks, records); weights (networks, records, parameters); distance
         (networks, copies, records), for tangent vectors their L1 norms; gradient (networks, parameters), of the state at
         ``stop``. nonfinite (networks,
@@ -330,6 +339,7 @@ def build(d, h, c, act, cost, tangent, source, jit):
             first = group * LANES
             lanes = min(LANES, nonfinite.shape[0] - first)
             reference = state[group, 0]
+            targets = y[group if own else 0]
             if tangent and interval > 0 and start == 0:
                 _orthonormalise(state[group], size)
             for t in range(start, stop + 1):
@@ -359,7 +369,9 @@ def build(d, h, c, act, cost, tangent, source, jit):
                     depth = state.shape[1] if tangent and not final else 1
                     w = state[group, m]
                     with_loss = m == 0 and record and loss.size > 0
-                    total = _gradient(state[group], m, depth, acc, scratch, x, y, n, d, h, c, act, cost, with_loss)
+                    total = _gradient(
+                        state[group], m, depth, acc, scratch, x, targets, n, d, h, c, act, cost, own, with_loss
+                    )
                     if with_loss:
                         penalty = one
                         for p in range(size):

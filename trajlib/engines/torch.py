@@ -60,23 +60,26 @@ class TorchRun:
 
     name = "torch"
 
-    def __init__(self, gd, reference, copies, *, steps, every, record, device=None):
-        net, n_samples = gd.network, len(gd.task.x)
+    def __init__(self, problem, reference, copies, *, steps, every, record, device=None):
+        n_samples = len(problem.x)
         self._device = pick_device(device)
         self._n, size = reference.shape
+        problem = problem.rows((self._n,))
         self._copies = 0 if copies is None else copies.shape[1]
         moved = [] if copies is None else [copies.reshape(-1, size)]
         self._w = self._place(np.concatenate([reference, *moved]))
-        self._x = torch.cat([self._place(gd.task.x.T), self._new(1, n_samples).fill_(1.0)])
-        self._y = self._place(gd.targets.T)
-        rates = np.broadcast_to(gd.lr, (self._n,))
+        self._x = torch.cat([self._place(problem.x.T), self._new(1, n_samples).fill_(1.0)])
+        self._y = self._place(problem.targets.swapaxes(-1, -2))
+        if problem.own_targets:
+            self._y = torch.cat([self._y, self._y.repeat_interleave(self._copies, 0)])
+        rates = np.broadcast_to(problem.rate, (self._n,))
         lr = self._place(np.concatenate([rates, np.repeat(rates, self._copies)]))
-        self._decay, self._divisor = gd.weight_decay, gd.divisor
+        self._decay, self._divisor = problem.decay, problem.divisor
         # a step is w <- shrink * w + scale * (sum of the gradient's terms)
         self._shrink = (1.0 - lr * self._decay)[:, None] if self._decay else None
         self._scale = -(lr / self._divisor)[:, None, None]
-        self._loss, self._activation = net.loss, net.activation
-        self._sizes = h, c = net.n_hidden, net.n_outputs
+        self._loss, self._activation = problem.loss, problem.activation
+        self._sizes = h, c = problem.sizes[1:]
 
         self._every, records = every, steps // every + 1
         shapes = {
@@ -186,38 +189,42 @@ class TorchRun:
             k = len(w)
             units, back, outputs, delta = self._units[:k], self._back[:k], self._outputs[:k], self._delta[:k]
             first, W2, b2 = self._layers(w)
-            torch.mm(first.mT.reshape(k * h, d), self._x, out=units.view(k * h, -1))
+            torch.mm(first.mT.reshape(k * h, d), self._x, out=units.view(k * h, units.shape[2]))
             _ACTIVATE[self._activation](units)
             torch.baddbmm(b2[..., None], W2.mT, units, out=outputs)
             if loss is not None and i < self._n:
                 known = min(k, self._n - i)
-                loss[i : i + known] = self._losses(w[:known], outputs[:known])
+                loss[i : i + known] = self._losses(w[:known], outputs[:known], self._targets(part)[..., :known, :, :])
             if target is None:
                 continue
             if self._loss == "cross_entropy":
                 torch.softmax(outputs, 1, out=delta)
-                delta -= self._y
+                delta -= self._targets(part)
             else:
-                torch.sub(outputs, self._y, out=delta)
+                torch.sub(outputs, self._targets(part), out=delta)
             delta *= scale[part]  # everything below is linear in delta, and this is its smallest array
             _TIMES_SLOPE[self._activation](torch.bmm(W2, delta, out=back), units)
             if shrink is not None:
                 torch.mul(w, shrink[part], out=target[part])
             to_first, to_W2, to_b2 = self._layers(target[part])
-            to_first += (back.view(k * h, -1) @ self._x.T).view(k, h, d).mT
+            to_first += (back.view(k * h, back.shape[2]) @ self._x.T).view(k, h, d).mT
             to_W2 += torch.bmm(units, delta.mT)
             to_b2 += delta.sum(-1)
 
     def _layers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Views of flat weight vectors: [W1; b1] (networks, inputs + 1, hidden), W2 and b2."""
         (h, c), cut = self._sizes, len(self._x) * self._sizes[0]
-        return w[:, :cut].view(-1, len(self._x), h), w[:, cut:-c].view(-1, h, c), w[:, -c:]
+        return w[:, :cut].view(len(w), len(self._x), h), w[:, cut:-c].view(len(w), h, c), w[:, -c:]
 
-    def _losses(self, w: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+    def _targets(self, part: slice) -> torch.Tensor:
+        """Targets (1 or networks, outputs, samples) of some of the networks."""
+        return self._y[part] if self._y.ndim == 3 else self._y[None]
+
+    def _losses(self, w: torch.Tensor, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if self._loss == "cross_entropy":
-            total = -(torch.log_softmax(outputs, 1).flatten(1) @ self._y.flatten())
+            total = -torch.linalg.vecdot(torch.log_softmax(outputs, 1).flatten(1), targets.flatten(1))
         else:
-            off = (outputs - self._y).flatten(1)
+            off = (outputs - targets).flatten(1)
             total = 0.5 * torch.linalg.vecdot(off, off)
         return total / self._divisor + 0.5 * self._decay * torch.linalg.vecdot(w, w)
 

@@ -13,7 +13,7 @@ import numpy as np
 from .. import _validate
 from ..engines import iterate, pick
 from ..ensembles import initial
-from ..maps import GradientDescent
+from ..maps import TrainingMap
 
 __all__ = ["Spectrum", "lyapunov_spectrum", "sharpness"]
 
@@ -90,7 +90,7 @@ def lyapunov_spectrum(
 
     Parameters
     ----------
-    gd : GradientDescent or a map with ``__call__`` and ``jacobian``
+    gd : GradientDescent, SoftmaxMap, or any map with ``__call__`` and ``jacobian``
         The map.
     w0 : ndarray (n, p), float64
         Initial conditions.
@@ -134,9 +134,8 @@ def lyapunov_spectrum(
     >>> np.abs(henon.exponents - [0.41922, -1.62319]).max() < 0.01
     np.True_
     """
-    if isinstance(gd, GradientDescent):
+    if isinstance(gd, TrainingMap):
         w0 = initial(gd, w0)
-        _validate.rates(gd.lr, (len(w0),))
     elif _validate.finite("w0", _validate.float64("w0", w0)).ndim != 2 or len(w0) == 0:
         raise ValueError(f"w0 must have shape (n, p) with n >= 1, got {w0.shape}")
     if threads is not None:
@@ -161,7 +160,7 @@ def lyapunov_spectrum(
         if (diagonal.min(axis=1) <= 1e-13 * diagonal.max(axis=1)).any():
             raise ValueError("vectors must be linearly independent for every trajectory")
     every = steps // blocks // interval * interval
-    fused = isinstance(gd, GradientDescent) and pick(gd) == "cpu"
+    fused = isinstance(gd, TrainingMap) and pick(gd.problem) == "cpu"
     if not fused and not hasattr(gd, "jacobian"):
         raise TypeError(f"the map must have a jacobian, and {type(gd).__name__} has none")
     carry = _fused if fused else _generic
@@ -191,7 +190,7 @@ def lyapunov_spectrum(
 
 def _fused(gd, w, vectors, steps, every, interval, threads, progress):
     out, ran = iterate(
-        gd, w, vectors, steps=steps, every=every, engine="cpu", tangent=True, interval=interval, threads=threads,
+        gd.problem, w, vectors, steps=steps, every=every, engine="cpu", tangent=True, interval=interval, threads=threads,
         progress=progress, label="exponents",
     )  # fmt: skip
     if ran.interrupted:
@@ -213,12 +212,12 @@ def _generic(gd, w, vectors, steps, every, interval):
     return w, columns.swapaxes(1, 2), growth
 
 
-def sharpness(gd: GradientDescent, w: np.ndarray) -> np.ndarray:
+def sharpness(gd: TrainingMap, w: np.ndarray) -> np.ndarray:
     """Largest eigenvalue of the Hessian, (...): the sharpness. Gradient descent on a quadratic is stable while it stays below 2 / lr.
 
     Parameters
     ----------
-    gd : GradientDescent
+    gd : GradientDescent or SoftmaxMap
         The map whose loss it is.
     w : ndarray (..., p), float64
         Weights.
@@ -239,7 +238,7 @@ def sharpness(gd: GradientDescent, w: np.ndarray) -> np.ndarray:
     >>> sharpness(gd, gd.network.init(2, seed=0)).shape
     (2,)
     """
-    if not isinstance(gd, GradientDescent):
+    if not isinstance(gd, TrainingMap):
         raise TypeError(f"the first argument must be a map such as GradientDescent, got {type(gd).__name__}")
     hessian = gd.hessian(w)
     finite = np.isfinite(hessian).all(axis=(-2, -1))

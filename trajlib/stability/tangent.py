@@ -53,7 +53,7 @@ def tangent(
 
     Parameters
     ----------
-    gd : GradientDescent
+    gd : GradientDescent or SoftmaxMap
         The map.
     w0 : ndarray (n, p), float64
         Initial conditions.
@@ -88,7 +88,6 @@ def tangent(
     (3, 2, 11)
     """
     w0 = initial(gd, w0)
-    _validate.rates(gd.lr, (len(w0),))
     p = w0.shape[1]
     if threads is not None:
         threads = _validate.count("threads", threads, 1)
@@ -97,7 +96,7 @@ def tangent(
         raise ValueError(f"w0 must have shape (n, {p}) and vectors (n, k, {p}), got {w0.shape} and {vectors.shape}")
     steps, every = _validate.count("steps", steps), _validate.count("every", every, 1)
     out, ran = iterate(
-        gd, w0, vectors, steps=steps, every=every, record=("distance",), engine="cpu", threads=threads, progress=progress,
+        gd.problem, w0, vectors, steps=steps, every=every, record=("distance",), engine="cpu", threads=threads, progress=progress,
         label="tangent", tangent=True,
     )  # fmt: skip
     if ran.interrupted:
