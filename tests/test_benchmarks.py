@@ -41,6 +41,14 @@ def result():
     return json.loads((ROOT / "data" / "benchmarks" / "training.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("name", ["series", "softmax_map", "stability"])
+def test_other_results_are_what_their_runs_wrote(name):
+    stored = json.loads((ROOT / "data" / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
+    content = json.dumps(stored["results"], sort_keys=True).encode()
+    assert stored["manifest"]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert str(ROOT) not in json.dumps(stored) and "/home/" not in json.dumps(stored)
+
+
 @pytest.mark.parametrize("name", NAMES[1:])
 def test_implementations_agree_where_training_is_not_chaotic(training, name):
     if name.startswith("jax"):

@@ -320,3 +320,21 @@ MORE_BAD_CALLS = [
 def test_more_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("engine", ["cpu", "torch"])
+@pytest.mark.parametrize("extra", [(), ("gradient_norm",)])
+def test_weights_more_rarely_than_the_rest(engine, extra, monkeypatch):
+    if engine == "torch":
+        pytest.importorskip("torch")
+    monkeypatch.setattr("trajlib.ensembles._BUFFER_BYTES", 8 * 83 * 5 * 3)  # pieces of a few records
+    gd, w0 = GD, NET.init(5, seed=0)
+    record = ("loss", "weights", *extra)
+    often = tl.train(gd, w0, 47, record=record, every=2, engine=engine)
+    rarely = tl.train(gd, w0, 47, record=record, every=2, weights_every=10, engine=engine)
+    np.testing.assert_array_equal(rarely.loss, often.loss)
+    np.testing.assert_array_equal(rarely.weights, often.weights[:, ::5])
+    np.testing.assert_array_equal(rarely.final, often.final)
+    assert tl.train(gd, w0, 47, record=record, every=2, weights_every=100, engine=engine).weights.shape == (5, 1, 83)
+    with pytest.raises(ValueError, match="weights_every must be a multiple of every = 2, got 5"):
+        tl.train(gd, w0, 47, record=record, every=2, weights_every=5, engine=engine)

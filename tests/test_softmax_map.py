@@ -127,7 +127,9 @@ def test_two_classes_in_equal_proportion():
     u = np.abs(final[:, 0] - final[:, 1])
     np.testing.assert_allclose(5.0 * np.tanh(u / 2), 2 * u, rtol=1e-12)
     slope = 1 - 2.5 / np.cosh(u[0] / 2) ** 2
-    np.testing.assert_allclose(tl.map_exponents(reduced, final, 400, transient=200)[:, 0], np.log(abs(slope)), atol=1e-6)
+    np.testing.assert_allclose(
+        tl.map_exponents(reduced, final, 400, transient=200)[:, 0], np.log(abs(slope)), atol=1e-6
+    )
 
 
 def test_exponents_are_the_spectrum_less_the_neutral_one():

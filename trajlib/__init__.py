@@ -16,38 +16,48 @@ from .networks import Layers, Perceptron
 from .stability.distances import displacement, l1_distance, path_length
 from .stability.expansion import ExpansionFit, expansion_rate
 from .stability.lyapunov import Spectrum, lyapunov_spectrum, sharpness
+from .stability.phases import Phases, PhaseStatistics, detect_period, phases
+from .stability.series import Autocorrelation, LocalExponents, autocorrelation, local_exponents
 from .stability.tangent import Tangent, tangent
 from .tasks import Task, digits, iris
 
 __version__ = "0.1.0"
 __all__ = [
+    "Autocorrelation",
     "Collapse",
     "Divergence",
     "ExpansionFit",
     "GradientDescent",
     "Interrupted",
     "Layers",
+    "LocalExponents",
     "MapComparison",
     "Perceptron",
+    "PhaseStatistics",
+    "Phases",
     "RungChanges",
     "SoftmaxMap",
     "Spectrum",
     "Tangent",
     "Task",
     "Trajectories",
+    "autocorrelation",
     "claims",
     "collapse",
     "compare_with_map",
+    "detect_period",
     "digits",
     "displacement",
     "diverge",
     "expansion_rate",
     "iris",
     "l1_distance",
+    "local_exponents",
     "lyapunov_spectrum",
     "map_exponents",
     "path_length",
     "perturb",
+    "phases",
     "rung_changes",
     "sharpness",
     "tangent",

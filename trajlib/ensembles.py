@@ -42,7 +42,7 @@ class Trajectories:
     loss, norm, gradient_norm, accuracy, test_accuracy, test_loss : ndarray (n, r) or None
         Training loss; L1 norm of the weights; L2 norm of the gradient; fractions correct; loss on the test part.
     weights : ndarray (n, r, p) or None
-        The states themselves.
+        The states themselves; with ``weights_every``, at every so many steps only.
     nonfinite_at : ndarray (n,), int
         First step whose weights hold nan or inf; -1 where all stayed finite.
     steps : int
@@ -113,6 +113,7 @@ def train(
     *,
     record: tuple[str, ...] = ("loss",),
     every: int = 1,
+    weights_every: int | None = None,
     engine: str = "auto",
     device: str | None = None,
     threads: int | None = None,
@@ -132,6 +133,8 @@ def train(
         Any of "loss", "norm", "weights", "gradient_norm", "accuracy", "test_accuracy", "test_loss".
     every : int
         Steps between records, >= 1.
+    weights_every : int, optional
+        Steps between records of the weights where these are wanted more rarely: a multiple of ``every``.
 
     Other Parameters
     ----------------
@@ -173,17 +176,24 @@ def train(
         _validate.choice("record", name, RECORDS)
         if name not in _FROM_KERNEL:
             _derive(gd, name, w0[:1])  # a record that this task cannot give fails here, not after the run
-    _fits_in_memory(len(w0), steps // every + 1, w0.shape[1] if "weights" in record else len(record))
+    snapshot = every if weights_every is None else min(_validate.count("weights_every", weights_every, 1), steps + 1)
+    if snapshot % every and snapshot <= steps:
+        raise ValueError(f"weights_every must be a multiple of every = {every}, got {weights_every}")
+    _fits_in_memory(len(w0), steps // every + 1, len(record))
+    _fits_in_memory(len(w0), steps // snapshot + 1, w0.shape[1] if "weights" in record else 0)
     options |= {"device": device, "progress": progress, "label": "train"}
     derived = [name for name in record if name not in _FROM_KERNEL]
     if not derived:
-        out, ran = iterate(gd.problem, w0, steps=steps, every=every, record=record, **options)
+        out, ran = iterate(gd.problem, w0, steps=steps, every=every, snapshot=snapshot, record=record, **options)
         return _interrupted(ran.interrupted, _trajectories(out, record, ran.steps, every, ran))
-    return _train_in_pieces(gd, w0, steps, every, record, derived, options)
+    return _train_in_pieces(gd, w0, steps, every, snapshot // every, record, derived, options)
 
 
-def _train_in_pieces(gd, w0, steps, every, record, derived, options):
-    """As ``train``, with quantities that are computed from a buffer of weights and then dropped."""
+def _train_in_pieces(gd, w0, steps, every, stride, record, derived, options):
+    """As ``train``, with quantities that are computed from a buffer of weights and then dropped.
+
+    Of the weights every ``stride``-th record is kept.
+    """
     records = max(1, _BUFFER_BYTES // (8 * w0.size or 1))
     kernel = {"weights", *(name for name in record if name in _FROM_KERNEL)}
     pieces: list[dict] = []
@@ -198,6 +208,9 @@ def _train_in_pieces(gd, w0, steps, every, record, derived, options):
         for name in derived:
             out[name] = _derive(gd, name, out["weights"])
         pieces.append({name: out[name][:, keep] for name in record})
+        if "weights" in record:
+            first = -(done // every) % stride
+            pieces[-1]["weights"] = pieces[-1]["weights"][:, first::stride].copy()
         nonfinite = np.where((nonfinite < 0) & (out["nonfinite"] >= 0), out["nonfinite"] + done, nonfinite)
         w, done = out["reference"], done + n
         if not more:

@@ -7,18 +7,21 @@ a ladder. The units' slow drift, which the map does not have, makes it jump from
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from . import _validate
+from .engines import n_threads
 from .ensembles import train
 from .maps import GradientDescent, SoftmaxMap
 from .stability.lyapunov import lyapunov_spectrum
 
 __all__ = ["Collapse", "MapComparison", "RungChanges", "collapse", "compare_with_map", "map_exponents", "rung_changes"]
 
-_CHUNK_BYTES = 1 << 26
+_CHUNK_BYTES = 1 << 20
+"""Hidden activations held at once: what a core's cache keeps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,15 +164,19 @@ def collapse(gd: GradientDescent, weights: np.ndarray, *, tolerance: float = 0.0
     active, square = np.empty((n, h), dtype=np.int8), np.empty(n)
     logits, spread = np.empty((n, net.n_outputs)), np.empty(n)
     lower = 0.0 if net.activation == "sigmoid" else -1.0
-    rows = max(1, _CHUNK_BYTES // (8 * len(gd.task.x) * (h + net.n_outputs)))
-    for i in range(0, n, rows):
-        part = slice(i, i + rows)
-        hidden, layers = net.hidden(flat[part], gd.task.x), net.unpack(flat[part])
-        outputs = hidden @ layers.W2 + layers.b2[:, None]
-        least, most = hidden.min(axis=1), hidden.max(axis=1)
+    rows = max(1, _CHUNK_BYTES // (8 * len(gd.task.x) * h))
+
+    def measure(part: slice) -> None:
+        layers = net.unpack(flat[part])
+        hidden = net.activate(layers.W1.swapaxes(1, 2) @ gd.task.x.T + layers.b1[..., None])  # (states, units, samples)
+        least, most = hidden.min(axis=-1), hidden.max(axis=-1)
         active[part] = np.where(least > 1 - tolerance, 1, np.where(most < lower + tolerance, 0, -1))
-        square[part] = (hidden * hidden).mean(axis=1).sum(axis=-1)
-        logits[part], spread[part] = outputs.mean(axis=1), np.ptp(outputs, axis=1).max(axis=-1)
+        square[part] = np.einsum("ajn,ajn->a", hidden, hidden) / hidden.shape[-1]
+        outputs = layers.W2.swapaxes(1, 2) @ hidden + layers.b2[..., None]
+        logits[part], spread[part] = outputs.mean(axis=-1), np.ptp(outputs, axis=-1).max(axis=-1)
+
+    with ThreadPoolExecutor(n_threads(None)) as pool:
+        list(pool.map(measure, [slice(i, i + rows) for i in range(0, n, rows)]))
     total = square.reshape(lead)
     return Collapse(
         active=active.reshape(*lead, h),

@@ -171,12 +171,15 @@ class Perceptron:
         """Hidden activations (..., n, n_hidden) of networks ``w`` (..., n_parameters) on inputs ``x`` (n, n_inputs)."""
         W1, b1, _, _ = self.unpack(w)
         with np.errstate(over="ignore", invalid="ignore"):
-            z = x @ W1 + b1[..., None, :]
-            if self.activation == "sigmoid":
-                from scipy.special import expit
+            return self.activate(x @ W1 + b1[..., None, :])
 
-                return expit(z)
-            return np.tanh(z) if self.activation == "tanh" else np.maximum(z, 0.0)
+    def activate(self, z: np.ndarray) -> np.ndarray:
+        """The activation of the hidden units, entry by entry."""
+        if self.activation == "sigmoid":
+            from scipy.special import expit
+
+            return expit(z)
+        return np.tanh(z) if self.activation == "tanh" else np.maximum(z, 0.0)
 
     def outputs(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Outputs before the softmax, (..., n, n_outputs)."""

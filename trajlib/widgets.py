@@ -7,14 +7,16 @@ import io
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
+import numpy as np
 
 from . import plots
-from .ensembles import diverge
+from .ensembles import diverge, train
+from .intermittency import collapse, compare_with_map
 from .maps import GradientDescent
 from .networks import Perceptron
-from .tasks import Task
+from .tasks import Task, iris
 
-__all__ = ["divergence_lab"]
+__all__ = ["collapse_lab", "divergence_lab"]
 
 
 def _panel(controls: dict[str, widgets.Widget], draw) -> widgets.Widget:
@@ -41,6 +43,10 @@ def _panel(controls: dict[str, widgets.Widget], draw) -> widgets.Widget:
     return widgets.VBox([*controls.values(), button, message, picture])
 
 
+def _wide() -> dict:
+    return {"style": {"description_width": "9em"}, "layout": widgets.Layout(width="32em", max_width="100%")}
+
+
 def divergence_lab(
     network: Perceptron,
     task: Task,
@@ -65,7 +71,7 @@ def divergence_lab(
     -------
     ipywidgets.Widget
     """
-    wide = {"style": {"description_width": "9em"}, "layout": widgets.Layout(width="32em", max_width="100%")}
+    wide = _wide()
     controls = {
         "lr": widgets.FloatLogSlider(value=lr, min=-3, max=1, step=0.05, description="learning rate", **wide),
         "radius": widgets.FloatLogSlider(value=radius, min=-14, max=-1, step=0.5, description="radius", **wide),
@@ -90,6 +96,49 @@ def divergence_lab(
         ax.set(xlabel="step", ylabel="L1 distance d(t)", yscale="log" if lr >= 0.3 else "linear")
         if right is not None:
             right.set_ylabel("loss")
+        return figure
+
+    return _panel(controls, draw)
+
+
+def collapse_lab(network: Perceptron, *, lr: float = 5.0, split_seed: int = 0, steps: int = 10_000) -> widgets.Widget:
+    """A panel that trains one network on Iris at a large learning rate and puts its reduced map beside it.
+
+    Parameters
+    ----------
+    network : Perceptron
+        What is trained; sigmoid or tanh units, cross entropy, 4 inputs and 3 outputs.
+    lr, split_seed, steps
+        Where the controls stand at first.
+
+    Returns
+    -------
+    ipywidgets.Widget
+    """
+    wide = _wide()
+    controls = {
+        "lr": widgets.FloatSlider(value=lr, min=1.0, max=20.0, step=0.25, description="learning rate", **wide),
+        "steps": widgets.IntSlider(value=steps, min=200, max=50_000, step=200, description="steps", **wide),
+        "split_seed": widgets.BoundedIntText(value=split_seed, min=0, max=10**6, description="split", **wide),
+        "seed": widgets.BoundedIntText(value=0, min=0, max=10**6, description="seed", **wide),
+    }
+
+    def draw(lr, steps, split_seed, seed):
+        gd = GradientDescent(network, iris(split_seed=split_seed), lr=lr)
+        run = train(gd, network.init(1, seed=seed), steps, progress=False)
+        state, shown = collapse(gd, run.final), 60
+        both = compare_with_map(gd, run.final, shown, progress=False)
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.4))
+        assert run.loss is not None
+        left.plot(run.times, run.loss[0], ".", ms=1, color=plots.COLOURS["blue"])
+        left.set(xlabel="step", ylabel="loss", title="network")
+        times = steps + np.arange(shown + 1)
+        right.plot(times, both.network[0], "o", mfc="none", color=plots.COLOURS["vermilion"], label="network")
+        right.plot(times, both.reduced[0], ".-", lw=0.6, color=plots.INK, label="map")
+        on = "collapsed" if state.saturated[0] else "not collapsed"
+        right.set(xlabel="step", title=f"{on}, {state.rung[0]} units on, κ = {state.kappa[0]:.2f}")
+        right.ticklabel_format(useOffset=False)
+        right.legend(frameon=True)
         return figure
 
     return _panel(controls, draw)

@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import _validate
 
-__all__ = ["ENGINES", "Problem", "iterate", "pick"]
+__all__ = ["ENGINES", "Problem", "iterate", "n_threads", "pick"]
 
 ENGINES = ("auto", "cpu", "torch")
 FUSED_LIMIT = 20_000
@@ -119,6 +119,18 @@ def _bar(progress: bool | None, steps: int, label: str):
     return tqdm(total=steps, desc=label, unit="step", delay=BAR_DELAY, leave=False, mininterval=0.2)
 
 
+def n_threads(threads: int | None) -> int:
+    """The number asked for, else TRAJLIB_THREADS, else the cores this process may use."""
+    if threads is not None:
+        return threads
+    given = os.environ.get("TRAJLIB_THREADS", "")
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Ran(NamedTuple):
     """How a run went: steps done, whether Ctrl-C was pressed, the engine's name, and where it ran in words."""
 
@@ -165,10 +177,12 @@ def _ctrl_c_waits():
 
 
 def iterate(
-    problem: Problem, reference, copies=None, *, steps, every=1, record=frozenset(), engine="auto", device=None, threads=None,
-    progress=None, label="steps", tangent=False, interval=0,
+    problem: Problem, reference, copies=None, *, steps, every=1, snapshot=None, record=frozenset(), engine="auto",
+    device=None, threads=None, progress=None, label="steps", tangent=False, interval=0,
 ):  # fmt: skip
     """Apply the map of a problem ``steps`` times to references (n, p) and to their copies, or its tangent map to vectors (n, m, p).
+
+    Records are made every ``every`` steps, those of the weights every ``snapshot`` steps.
 
     Returns the engine's arrays (see ``FusedRun.results``), and what ran.
     """
@@ -176,7 +190,8 @@ def iterate(
     if tangent and name != "cpu":
         raise ValueError(f"tangent vectors are carried by the fused engine, engine='cpu', alone; got engine={name!r}")
     run: Run
-    options = {"steps": steps, "every": every, "record": frozenset(record)}
+    snapshot = every if snapshot is None else snapshot
+    options = {"steps": steps, "every": every, "snapshot": snapshot, "record": frozenset(record)}
     if name == "cpu":
         from .cpu import FusedRun
 
@@ -209,8 +224,8 @@ def iterate(
     results = run.results()
     records = done // every + 1
     if done < steps:
-        for key in ("loss", "norm", "weights"):
-            results |= {key: results[key][:, :records]} if key in results else {}
+        for key, kept in (("loss", records), ("norm", records), ("weights", done // snapshot + 1)):
+            results |= {key: results[key][:, :kept]} if key in results else {}
         for key in ("distance", "growth"):
             results |= {key: results[key][:, :, : records - (key == "growth")]} if key in results else {}
     return results, Ran(done, bool(pressed), name, run.description)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from . import kernel
+from . import Problem, kernel, n_threads
 from .lanes import LANES
 
 _ACTIVATION = {"sigmoid": kernel.SIGMOID, "tanh": kernel.TANH, "relu": kernel.RELU}
@@ -78,18 +77,6 @@ def _warn_cache(error: Exception) -> None:
     )
 
 
-def n_threads(threads: int | None) -> int:
-    """The number asked for, else TRAJLIB_THREADS, else the cores this process may use."""
-    if threads is not None:
-        return threads
-    given = os.environ.get("TRAJLIB_THREADS", "")
-    if given.isdigit() and int(given) > 0:
-        return int(given)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class FusedRun:
     """One ensemble on its way: state in vector order, and the arrays that the kernel fills.
 
@@ -100,7 +87,20 @@ class FusedRun:
 
     name = "cpu"
 
-    def __init__(self, problem, reference, copies, *, steps, every, record, threads, tangent=False, interval=0):
+    def __init__(
+        self,
+        problem: Problem,
+        reference,
+        copies,
+        *,
+        steps,
+        every,
+        record,
+        threads,
+        snapshot=1,
+        tangent=False,
+        interval=0,
+    ):
         self._n, size = reference.shape
         if size != problem.n_parameters:
             raise ValueError(f"weights must have shape (n, {problem.n_parameters}), got {reference.shape}")
@@ -139,7 +139,7 @@ class FusedRun:
         shape = {
             "loss": (rows, records),
             "norm": (rows, records),
-            "weights": (rows, records, size),
+            "weights": (rows, steps // snapshot + 1, size),
             "distance": (rows, depth - 1, records),
             "gradient": (rows, size),
         }
@@ -148,7 +148,7 @@ class FusedRun:
         self._nonfinite = np.full((rows, depth), -1, dtype=np.int64)
         self._interval = interval
         self._growth = np.zeros((rows, depth - 1, steps // every if interval else 0))
-        self._every = every
+        self._every, self._snapshot = every, snapshot
         _, h, c = self._sizes = problem.sizes
         self._x = np.ascontiguousarray(problem.x.T).ravel()
         if problem.own_targets:
@@ -190,7 +190,7 @@ class FusedRun:
 
     def _call(self, first, end, start, stop, last):
         before, after = self._arguments(first, end)
-        arguments = (*before, start, stop, last, self._every, *after)
+        arguments = (*before, start, stop, last, self._every, self._snapshot, *after)
         _compiled(self._kind, arguments)(*arguments)
 
     def advance(self, start: int, stop: int, last: bool) -> None:

@@ -316,10 +316,11 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
 
     @jit
     def advance(
-        state, rate, acc, scratch, x, y, n, divisor, decay, start, stop, last, every,
+        state, rate, acc, scratch, x, y, n, divisor, decay, start, stop, last, every, snapshot,
         loss, norm, weights, distance, gradient, nonfinite, interval, growth,
     ):  # fmt: skip
-        """Move groups of networks from step ``start`` to ``stop``, recording every ``every``-th state on the way.
+        """Move groups of networks from step ``start`` to ``stop``, recording every ``every``-th state on the way, its weights
+        every ``snapshot`` steps.
 
         state: (groups, 1 + copies, (parameters + 1) * LANES), reference first, updated in place (copies, or tangent vectors; the last
         slot is the kernel's own). rate: (groups, LANES). y: (1, outputs * samples), or one sample for
@@ -352,10 +353,10 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
                     total = _l1(reference, reference, size, False)
                     for lane in range(lanes):
                         norm[first + lane, r] = lane_of(total, lane)
-                if record and weights.size > 0:
+                if weights.size > 0 and t % snapshot == 0:
                     for lane in range(lanes):
                         for p in range(size):
-                            weights[first + lane, r, p] = reference[p * LANES + lane]
+                            weights[first + lane, t // snapshot, p] = reference[p * LANES + lane]
                 for m in range(state.shape[1]):
                     w = state[group, m]
                     if m > 0 and record and distance.size > 0:

@@ -60,7 +60,7 @@ class TorchRun:
 
     name = "torch"
 
-    def __init__(self, problem, reference, copies, *, steps, every, record, device=None):
+    def __init__(self, problem, reference, copies, *, steps, every, record, snapshot=1, device=None):
         n_samples = len(problem.x)
         self._device = pick_device(device)
         self._n, size = reference.shape
@@ -81,11 +81,11 @@ class TorchRun:
         self._loss, self._activation = problem.loss, problem.activation
         self._sizes = h, c = problem.sizes[1:]
 
-        self._every, records = every, steps // every + 1
+        self._every, self._snapshot, records = every, snapshot, steps // every + 1
         shapes = {
             "loss": (self._n, records),
             "norm": (self._n, records),
-            "weights": (self._n, records, size),
+            "weights": (self._n, steps // snapshot + 1, size),
             "distance": (self._n, self._copies, records),
         }
         self._out = {k: np.full(s, np.nan) for k, s in shapes.items() if k in record}
@@ -145,23 +145,23 @@ class TorchRun:
 
     def _record_weights(self, t: int) -> torch.Tensor | None:
         """Record what is read off the weights; return a place for the loss where this step's is wanted."""
+        reference, copies = self._w[: self._n], self._w[self._n :]
+        if "weights" in self._out and t % self._snapshot == 0:
+            self._put("weights", t, reference, self._snapshot)
         if t % self._every:
             return None
-        reference, copies = self._w[: self._n], self._w[self._n :]
         if "norm" in self._out:
             self._put("norm", t, torch.linalg.vector_norm(reference, 1, dim=-1))
-        if "weights" in self._out:
-            self._put("weights", t, reference)
         if "distance" in self._out:
             copies = copies.view(self._n, self._copies, self._w.shape[1])
             self._put("distance", t, torch.cdist(reference[:, None], copies, p=1.0)[:, 0])
         return self._new(self._n) if "loss" in self._out else None
 
-    def _put(self, name: str, t: int, value: torch.Tensor | None) -> None:
+    def _put(self, name: str, t: int, value: torch.Tensor | None, every: int | None = None) -> None:
         """Record a value; on a GPU, which would have to be waited for, only at the end of the piece."""
         if value is None:
             return
-        out, record = self._out[name], t // self._every
+        out, record = self._out[name], t // (every or self._every)
         place = torch.from_numpy(out[..., record] if name == "distance" else out[:, record])
         if self._device.type == "cpu":
             place.copy_(value)
