@@ -23,6 +23,9 @@ from .lanes import LANES
 _ACTIVATION = {"sigmoid": kernel.SIGMOID, "tanh": kernel.TANH, "relu": kernel.RELU}
 _LOSS = {"cross_entropy": kernel.CROSS_ENTROPY, "half_squared_error": kernel.HALF_SQUARED_ERROR}
 _compiling = threading.Lock()
+JIT = {"nogil": True, "_nrt": False}
+"""Options of the compiler. The kernel allocates nothing, and counting the references to its views (atomic operations) would take as long
+as a step of the smallest maps: Numba's reference counting is switched off."""
 SECONDS_PER_OPERATION = 1.2e-10
 """Rough cost of one multiply-add of one network, to cut long runs into pieces short enough to stop."""
 
@@ -58,11 +61,11 @@ def _compiled(kind: tuple[tuple[int, int, int], str, str, bool, bool], arguments
     with _compiling:
         if kind not in _kernels:
             try:
-                advance = kernel.build(*constants, numba.njit(nogil=True, cache=True))
+                advance = kernel.build(*constants, numba.njit(cache=True, **JIT))
                 advance.compile(signature)
             except (RuntimeError, OSError) as error:
                 _warn_cache(error)  # no place for a cache, the folder went away, or the disk is full
-                advance = kernel.build(*constants, numba.njit(nogil=True))
+                advance = kernel.build(*constants, numba.njit(**JIT))
                 advance.compile(signature)
             _kernels[kind] = advance
     return _kernels[kind]

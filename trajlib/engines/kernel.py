@@ -20,6 +20,7 @@ from . import elementary as el
 from .lanes import (
     LANES,
     accumulate,
+    any_nonzero,
     constant,
     lane_of,
     load,
@@ -33,6 +34,8 @@ from .lanes import (
 SIGMOID, TANH, RELU = 0, 1, 2
 CROSS_ENTROPY, HALF_SQUARED_ERROR = 0, 1
 WIPED_OUT, INFINITY = 1e-300, float("inf")  # a tangent vector shorter than this has exponent -inf
+TOGETHER = 128
+"""Parameters of the groups that take a step in turn: a short step waits for its own results, and the next group's fills the time."""
 BLOCK = 8
 """Samples that share one load of the weights."""
 
@@ -244,7 +247,10 @@ def _step(w, acc, size, divisor, decay, rate):
     check = one
     for p in range(size):
         value = load(w, p, one)
-        value = value - lr * (load(acc, p, one) / (one + divisor) + value * decay)
+        mean = load(acc, p, one)
+        if divisor != 1.0:  # x / 1 is x, and a division takes as long as all else here
+            mean = mean / (one + divisor)
+        value = value - lr * (mean + value * decay)
         store(w, p, value)
         check = check + (value - value)
     return check
@@ -335,70 +341,78 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
         """
         source  # noqa: B018
         size = (d + 1) * h + (h + 1) * c
+        together = max(1, TOGETHER // size)
         one = constant(0.0, 1)
-        for group in range(state.shape[0]):
-            first = group * LANES
-            lanes = min(LANES, nonfinite.shape[0] - first)
-            reference = state[group, 0]
-            targets = y[group if own else 0]
+        for head in range(0, state.shape[0], together):
+            tail = min(head + together, state.shape[0])
             if tangent and interval > 0 and start == 0:
-                _orthonormalise(state[group], size)
+                for group in range(head, tail):
+                    _orthonormalise(state[group], size)
             for t in range(start, stop + 1):
                 final = t == stop
                 if final and not last:
                     break
                 record = t % every == 0
                 r = t // every
-                if record and norm.size > 0:
-                    total = _l1(reference, reference, size, False)
-                    for lane in range(lanes):
-                        norm[first + lane, r] = lane_of(total, lane)
-                if weights.size > 0 and t % snapshot == 0:
-                    for lane in range(lanes):
-                        for p in range(size):
-                            weights[first + lane, t // snapshot, p] = reference[p * LANES + lane]
-                for m in range(state.shape[1]):
-                    w = state[group, m]
-                    if m > 0 and record and distance.size > 0:
-                        total = _l1(w, state[group, 0], size, not tangent)
+                for group in range(head, tail):
+                    first = group * LANES
+                    lanes = min(LANES, nonfinite.shape[0] - first)
+                    reference = state[group, 0]
+                    targets = y[group if own else 0]
+                    if record and norm.size > 0:
+                        total = _l1(reference, reference, size, False)
                         for lane in range(lanes):
-                            distance[first + lane, m - 1, r] = lane_of(total, lane)
-                # the reference moves last: the distances refer to it
-                for m in range(0 if tangent else state.shape[1] - 1, -1, -1):
-                    if final and (m > 0 or (loss.size == 0 and gradient.size == 0)):
-                        continue
-                    depth = state.shape[1] if tangent and not final else 1
-                    w = state[group, m]
-                    with_loss = m == 0 and record and loss.size > 0
-                    total = _gradient(
-                        state[group], m, depth, acc, scratch, x, targets, n, d, h, c, act, cost, own, with_loss
-                    )
-                    if with_loss:
-                        penalty = one
-                        for p in range(size):
-                            penalty = penalty + load(w, p, one) * load(w, p, one)
-                        total = total / (one + divisor) + penalty * (0.5 * decay)
+                            norm[first + lane, r] = lane_of(total, lane)
+                    if weights.size > 0 and t % snapshot == 0:
                         for lane in range(lanes):
-                            loss[first + lane, r] = lane_of(total, lane)
-                    if final:
-                        if gradient.size > 0:
                             for p in range(size):
-                                value = load(acc, p, one) / (one + divisor) + load(w, p, one) * decay
-                                for lane in range(lanes):
-                                    gradient[first + lane, p] = lane_of(value, lane)
-                        continue
-                    for k in range(depth):
-                        check = _step(state[group, m + k], acc[k * size * LANES :], size, divisor, decay, rate[group])
-                        for lane in range(lanes):
-                            if lane_of(check, lane) != 0.0 and nonfinite[first + lane, m + k] < 0:
-                                nonfinite[first + lane, m + k] = t + 1
-                if tangent and not final and interval > 0 and (t + 1) % interval == 0:
-                    _orthonormalise(state[group], size)
-                    r = t // every
-                    for m in range(1, state.shape[1]):
-                        diagonal = load(state[group, m], size, one)
-                        logarithm = where_less(diagonal, one + WIPED_OUT, one - INFINITY, el.log(diagonal, one))
-                        for lane in range(lanes):
-                            growth[first + lane, m - 1, r] += lane_of(logarithm, lane)
+                                weights[first + lane, t // snapshot, p] = reference[p * LANES + lane]
+                    for m in range(state.shape[1]):
+                        w = state[group, m]
+                        if m > 0 and record and distance.size > 0:
+                            total = _l1(w, state[group, 0], size, not tangent)
+                            for lane in range(lanes):
+                                distance[first + lane, m - 1, r] = lane_of(total, lane)
+                    # the reference moves last: the distances refer to it
+                    for m in range(0 if tangent else state.shape[1] - 1, -1, -1):
+                        if final and (m > 0 or (loss.size == 0 and gradient.size == 0)):
+                            continue
+                        depth = state.shape[1] if tangent and not final else 1
+                        w = state[group, m]
+                        with_loss = m == 0 and record and loss.size > 0
+                        total = _gradient(
+                            state[group], m, depth, acc, scratch, x, targets, n, d, h, c, act, cost, own, with_loss
+                        )
+                        if with_loss:
+                            penalty = one
+                            for p in range(size):
+                                penalty = penalty + load(w, p, one) * load(w, p, one)
+                            total = total / (one + divisor) + penalty * (0.5 * decay)
+                            for lane in range(lanes):
+                                loss[first + lane, r] = lane_of(total, lane)
+                        if final:
+                            if gradient.size > 0:
+                                for p in range(size):
+                                    value = load(acc, p, one) / (one + divisor) + load(w, p, one) * decay
+                                    for lane in range(lanes):
+                                        gradient[first + lane, p] = lane_of(value, lane)
+                            continue
+                        for k in range(depth):
+                            check = _step(
+                                state[group, m + k], acc[k * size * LANES :], size, divisor, decay, rate[group]
+                            )
+                            if not any_nonzero(check):
+                                continue
+                            for lane in range(lanes):
+                                if lane_of(check, lane) != 0.0 and nonfinite[first + lane, m + k] < 0:
+                                    nonfinite[first + lane, m + k] = t + 1
+                    if tangent and not final and interval > 0 and (t + 1) % interval == 0:
+                        _orthonormalise(state[group], size)
+                        r = t // every
+                        for m in range(1, state.shape[1]):
+                            diagonal = load(state[group, m], size, one)
+                            logarithm = where_less(diagonal, one + WIPED_OUT, one - INFINITY, el.log(diagonal, one))
+                            for lane in range(lanes):
+                                growth[first + lane, m - 1, r] += lane_of(logarithm, lane)
 
     return advance

@@ -269,3 +269,16 @@ def lane_of(typingctx, vector, lane):
         return builder.extract_element(args[0], args[1])
 
     return types.float64(vector, types.int64), codegen
+
+
+@intrinsic
+def any_nonzero(typingctx, vector):
+    """Whether an entry is not 0; nan is not."""
+
+    def codegen(context, builder, signature, args):
+        width = vector.width
+        flags = builder.fcmp_unordered("!=", args[0], _constant(0.0, width))
+        bits = builder.bitcast(flags, ir.IntType(width))
+        return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(width), 0))
+
+    return types.boolean(vector), codegen
