@@ -13,6 +13,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -23,7 +24,7 @@ from .lanes import LANES
 _ACTIVATION = {"sigmoid": kernel.SIGMOID, "tanh": kernel.TANH, "relu": kernel.RELU}
 _LOSS = {"cross_entropy": kernel.CROSS_ENTROPY, "half_squared_error": kernel.HALF_SQUARED_ERROR}
 _compiling = threading.Lock()
-JIT = {"nogil": True, "_nrt": False}
+JIT: dict[str, Any] = {"nogil": True, "_nrt": False}
 """Options of the compiler. The kernel allocates nothing, and counting the references to its views (atomic operations) would take as long
 as a step of the smallest maps: Numba's reference counting is switched off."""
 SECONDS_PER_OPERATION = 1.2e-10
