@@ -80,14 +80,16 @@ def test_a_unit_that_separates_the_samples_is_not_saturated():
     layers = NET.unpack(w)
     layers.W1[0, 2, 0], layers.b1[0, 0] = 1000.0, -2500.0  # petal length above or below 2.5 cm
     state = tl.collapse(GD, w)
-    assert state.active[0, 0] == -1 and state.spread[0] > 0
+    assert state.active[0, 0] == -1 and state.spread[0] > 0 and state.distance[0, 0] == pytest.approx(1.0)
 
 
 def test_tolerance_decides():
     w = saturated(0)
     NET.unpack(w).b1[0, 0] = np.log(0.005 / 0.995)
     assert tl.collapse(GD, w, tolerance=0.01).saturated[0]
-    assert not tl.collapse(GD, w, tolerance=0.004).saturated[0]
+    state = tl.collapse(GD, w, tolerance=0.004)
+    assert not state.saturated[0]
+    np.testing.assert_allclose(state.distance[0], [0.005] + [0.0] * 9, atol=1e-12)
 
 
 def test_tanh_units_count_at_both_limits():
@@ -133,7 +135,7 @@ def test_chunks_change_nothing(monkeypatch):
     w = tl.train(GD, NET.init(6, seed=0), 50, record=("weights",), every=10).weights
     whole = tl.collapse(GD, w)
     monkeypatch.setattr("trajlib.intermittency._CHUNK_BYTES", 1)
-    for name in ("active", "kappa", "rung", "logits", "spread"):
+    for name in ("distance", "active", "kappa", "rung", "logits", "spread"):
         np.testing.assert_array_equal(getattr(tl.collapse(GD, w), name), getattr(whole, name))
 
 

@@ -30,6 +30,9 @@ class Collapse:
 
     Attributes
     ----------
+    distance : ndarray (..., h)
+        How far a unit is from the limit that it is nearest to, at the sample where it is farthest: the least h (or 1 - h) by which all
+        samples lie within it.
     active : ndarray (..., h), int8
         1 where a unit is within ``tolerance`` of its upper limit for every sample, 0 where it is at its lower limit for every sample (0 for
         sigmoid, -1 for tanh), -1 where it is neither: not saturated.
@@ -43,6 +46,7 @@ class Collapse:
         Largest range of an output over the samples: what is left of the dependence on the inputs.
     """
 
+    distance: np.ndarray = field(repr=False)
     active: np.ndarray = field(repr=False)
     kappa: np.ndarray = field(repr=False)
     rung: np.ndarray = field(repr=False)
@@ -161,7 +165,7 @@ def collapse(gd: GradientDescent, weights: np.ndarray, *, tolerance: float = 0.0
         lr = np.reshape(lr, [-1] + [1] * (len(lead) - 1))
     flat = weights.reshape(-1, weights.shape[-1])
     n, h = len(flat), net.n_hidden
-    active, square = np.empty((n, h), dtype=np.int8), np.empty(n)
+    distance, active, square = np.empty((n, h)), np.empty((n, h), dtype=np.int8), np.empty(n)
     logits, spread = np.empty((n, net.n_outputs)), np.empty(n)
     lower = 0.0 if net.activation == "sigmoid" else -1.0
     rows = max(1, _CHUNK_BYTES // (8 * len(gd.task.x) * h))
@@ -169,8 +173,9 @@ def collapse(gd: GradientDescent, weights: np.ndarray, *, tolerance: float = 0.0
     def measure(part: slice) -> None:
         layers = net.unpack(flat[part])
         hidden = net.activate(layers.W1.swapaxes(1, 2) @ gd.task.x.T + layers.b1[..., None])  # (states, units, samples)
-        least, most = hidden.min(axis=-1), hidden.max(axis=-1)
-        active[part] = np.where(least > 1 - tolerance, 1, np.where(most < lower + tolerance, 0, -1))
+        off, on = hidden.max(axis=-1) - lower, 1.0 - hidden.min(axis=-1)
+        distance[part] = np.minimum(off, on)
+        active[part] = np.where(distance[part] < tolerance, on < off, -1)
         square[part] = np.einsum("ajn,ajn->a", hidden, hidden) / hidden.shape[-1]
         outputs = layers.W2.swapaxes(1, 2) @ hidden + layers.b2[..., None]
         logits[part], spread[part] = outputs.mean(axis=-1), np.ptp(outputs, axis=-1).max(axis=-1)
@@ -179,6 +184,7 @@ def collapse(gd: GradientDescent, weights: np.ndarray, *, tolerance: float = 0.0
         list(pool.map(measure, [slice(i, i + rows) for i in range(0, n, rows)]))
     total = square.reshape(lead)
     return Collapse(
+        distance=distance.reshape(*lead, h),
         active=active.reshape(*lead, h),
         kappa=lr * (1.0 + total),
         rung=np.rint(total).astype(int),

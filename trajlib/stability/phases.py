@@ -18,7 +18,7 @@ PERIODS = 4
 
 
 def detect_period(series: np.ndarray, *, max_period: int = 16, tolerance: float) -> np.ndarray:
-    """The period of each series: the smallest n >= 1 with |x(t + n) - x(t)| <= tolerance throughout, 0 where there is none.
+    """The period of each series: the smallest n >= 1 with \\|x(t + n) - x(t)\\| <= tolerance throughout, 0 where there is none.
 
     Period 1 is a constant. A tolerance above the spread of the values finds period 1 in anything.
 
@@ -107,7 +107,7 @@ class Phases:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Steps of each phase, (k,). The first and the last are cut off: at least this long."""
+        """Length of each phase in steps, (k,); the first and the last are cut off, so at least this long."""
         return self.stop - self.start
 
     @property
@@ -148,7 +148,7 @@ def _summary(lengths: np.ndarray, complete: np.ndarray) -> PhaseStatistics:
 def phases(series: np.ndarray, *, period: int, tolerance: float, min_length: int | None = None) -> Phases:
     """Cut one series into laminar phases, in which it returns to itself after each period, and irregular ones between them.
 
-    A laminar phase a <= t < b is a longest stretch in which |x(t + period) - x(t)| <= tolerance for every pair inside it, and has
+    A laminar phase a <= t < b is a longest stretch in which \\|x(t + period) - x(t)\\| <= tolerance for every pair inside it, and has
     at least ``min_length`` steps. Where two overlap (by less than a period, at a slip), the earlier one keeps the steps, and the
     later one is laminar if what it is left with is long enough. Everything else is irregular.
 

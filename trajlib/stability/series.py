@@ -143,7 +143,7 @@ class LocalExponents:
     neighbours : ndarray (m,), int
         How many neighbours the reference has, enough or not.
     divergence : ndarray (m, H + 1)
-        Mean over the neighbours of |x(j + k) - x(i + k)|, k = 0, ..., H; nan without neighbours.
+        Mean over the neighbours of \\|x(j + k) - x(i + k)\\|, k = 0, ..., H; nan without neighbours.
     start_value : ndarray (m,)
         The series at the reference points.
     resolved : ndarray (m,), bool
