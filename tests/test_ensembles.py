@@ -49,10 +49,10 @@ def test_every(steps, record):
 
 
 def test_derived_records_in_small_buffers(monkeypatch):
-    from trajlib import ensembles
+    from trajlib import _records
 
     whole = tl.train(GD, W0, 20, record=("accuracy", "loss"), every=3)
-    monkeypatch.setattr(ensembles, "_BUFFER_BYTES", 8 * W0.size * 2)
+    monkeypatch.setattr(_records, "BUFFER_BYTES", 8 * W0.size * 2)
     pieces = tl.train(GD, W0, 20, record=("accuracy", "loss"), every=3)
     np.testing.assert_array_equal(pieces.times, whole.times)
     np.testing.assert_array_equal(pieces.loss, whole.loss)
