@@ -89,3 +89,45 @@ def test_the_committed_result_names_no_path_and_no_host(result):
         "processor", "architecture", "cores", "memory_gib", "system", "python", "versions"
     }  # fmt: skip
     assert str(ROOT) not in json.dumps(result) and "/home/" not in json.dumps(result)
+
+
+@pytest.fixture
+def mnist_step(monkeypatch):
+    """benchmarks/mnist_step.py as a module, on few pictures of its own making."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import mnist_step
+
+    monkeypatch.setattr(mnist_step, "cache_folder", lambda: ROOT / "no such folder")
+    yield mnist_step
+    torch.set_num_threads(threads)
+
+
+def test_a_step_is_the_same_in_all_implementations(mnist_step):
+    gd, w0 = mnist_step.setting(200)
+    assert w0.shape == (6, 50_890) and (gd.task.x == 0).all(axis=0).sum() >= 67
+    assert 0.7 < (gd.task.x == 0).mean() < 0.85
+    differences = mnist_step.disagreement(gd, w0)
+    assert set(differences) == set(mnist_step.IMPLEMENTATIONS) and max(differences.values()) < 1e-11
+
+
+def test_what_the_benchmark_of_a_step_writes(mnist_step, capsys):
+    result = mnist_step.measure(200, 1, rounds=2)
+    mnist_step.show({"200": result})
+    assert "share" in capsys.readouterr().out
+    for inputs, group in result["products"].items():
+        assert group["inputs"] == 784 if inputs == "all" else group["inputs"] <= 717
+        assert set(group["layouts"]) >= {"forward", "backward"} and group["share_of_step"]["median"] > 0
+
+
+def test_the_committed_result_of_a_step():
+    result = json.loads((ROOT / "data" / "benchmarks" / "mnist_step.json").read_text(encoding="utf-8"))
+    content = json.dumps(result["results"], sort_keys=True).encode()
+    assert result["manifest"]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert set(result["results"]) == {"10000", "60000"}
+    for block in result["results"].values():
+        agreement = block["agreement"]
+        assert max(agreement["largest_difference"].values()) < agreement["tolerance"] <= 1e-9
+        assert block["products"]["all"]["share_of_step"]["median"] >= block["target"] == 0.8
+        assert block["implementations"]["pytorch_loop"]["times_trajlib"]["median"] > 1

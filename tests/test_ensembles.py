@@ -49,10 +49,10 @@ def test_every(steps, record):
 
 
 def test_derived_records_in_small_buffers(monkeypatch):
-    from trajlib import ensembles
+    from trajlib import _records
 
     whole = tl.train(GD, W0, 20, record=("accuracy", "loss"), every=3)
-    monkeypatch.setattr(ensembles, "_BUFFER_BYTES", 8 * W0.size * 2)
+    monkeypatch.setattr(_records, "BUFFER_BYTES", 8 * W0.size * 2)
     pieces = tl.train(GD, W0, 20, record=("accuracy", "loss"), every=3)
     np.testing.assert_array_equal(pieces.times, whole.times)
     np.testing.assert_array_equal(pieces.loss, whole.loss)
@@ -327,7 +327,7 @@ def test_more_bad_input(call, error, message):
 def test_weights_more_rarely_than_the_rest(engine, extra, monkeypatch):
     if engine == "torch":
         pytest.importorskip("torch")
-    monkeypatch.setattr("trajlib.ensembles._BUFFER_BYTES", 8 * 83 * 5 * 3)  # pieces of a few records
+    monkeypatch.setattr("trajlib._records.BUFFER_BYTES", 8 * 83 * 5 * 3)  # pieces of a few records
     gd, w0 = GD, NET.init(5, seed=0)
     record = ("loss", "weights", *extra)
     often = tl.train(gd, w0, 47, record=record, every=2, engine=engine)

@@ -5,20 +5,15 @@ Index t counts applied steps: entry 0 is the initial condition, and ``steps=T`` 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import _validate
-from .engines import iterate
-from .maps import GradientDescent, TrainingMap
+from . import _records, _validate
+from .engines import pick
+from .maps import TrainingMap
 
 __all__ = ["Divergence", "Interrupted", "Trajectories", "diverge", "perturb", "train"]
-
-RECORDS = ("loss", "norm", "weights", "gradient_norm", "accuracy", "test_accuracy", "test_loss")
-_FROM_KERNEL = ("loss", "norm", "weights")
-_BUFFER_BYTES = 1 << 27
 
 
 class Interrupted(KeyboardInterrupt):
@@ -92,6 +87,12 @@ class Divergence:
         Steps done.
     engine, device : str
         What ran, and where.
+    snapshots : ndarray (n, 1 + m, r, p) or None
+        The states themselves, the reference before its copies; ``weights`` and ``copy_weights`` are views of it.
+    accuracy, test_accuracy, test_loss : ndarray (n, r) or None
+        Of the reference: fractions correct; loss on the test part.
+    copy_loss, copy_accuracy, copy_test_accuracy, copy_test_loss : ndarray (n, m, r) or None
+        Of the copies.
     """
 
     times: np.ndarray
@@ -104,6 +105,24 @@ class Divergence:
     steps: int
     engine: str
     device: str
+    snapshots: np.ndarray | None = field(default=None, repr=False)
+    accuracy: np.ndarray | None = field(default=None, repr=False)
+    test_accuracy: np.ndarray | None = field(default=None, repr=False)
+    test_loss: np.ndarray | None = field(default=None, repr=False)
+    copy_loss: np.ndarray | None = field(default=None, repr=False)
+    copy_accuracy: np.ndarray | None = field(default=None, repr=False)
+    copy_test_accuracy: np.ndarray | None = field(default=None, repr=False)
+    copy_test_loss: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def weights(self) -> np.ndarray | None:
+        """Recorded states of the references, (n, r, p)."""
+        return None if self.snapshots is None else self.snapshots[:, 0]
+
+    @property
+    def copy_weights(self) -> np.ndarray | None:
+        """Recorded states of the copies, (n, m, r, p)."""
+        return None if self.snapshots is None else self.snapshots[:, 1:]
 
 
 def train(
@@ -116,6 +135,7 @@ def train(
     weights_every: int | None = None,
     engine: str = "auto",
     device: str | None = None,
+    dtype: str = "float64",
     threads: int | None = None,
     progress: bool | None = None,
 ) -> Trajectories:
@@ -142,6 +162,9 @@ def train(
         ``cpu`` is bit-reproducible. ``auto`` takes it up to 20,000 parameters.
     device : str, optional
         A torch device such as ``"cuda"``.
+    dtype : {"float64", "float32"}
+        What the torch engine computes with. float32 is for showing what rounding does: ``w0`` is rounded to it, and the
+        results are its numbers as float64. The fused engine computes in float64 only.
     threads : int, optional
         Of the fused engine; all cores by default. Changes no bit of the result.
     progress : bool, optional
@@ -168,79 +191,26 @@ def train(
     >>> run.loss.shape, bool((run.loss[:, -1] < run.loss[:, 0]).all())
     ((20, 101), True)
     """
-    w0, steps, every, options = _common(gd, w0, steps, every, engine, threads)
-    record = (record,) if isinstance(record, str) else record
-    if not isinstance(record, tuple | list | set | frozenset):
-        raise TypeError(f"record must be a tuple of names such as ('loss', 'weights'), got {record!r}")
-    for name in record:
-        _validate.choice("record", name, RECORDS)
-        if name not in _FROM_KERNEL:
-            _derive(gd, name, w0[:1])  # a record that this task cannot give fails here, not after the run
+    options = {"engine": engine, "device": device, "dtype": dtype, "threads": threads, "progress": progress}
+    w0, steps, every, options = _common(gd, w0, steps, every, options)
+    record = _records.names(gd, record, _records.RECORDS, w0)
     snapshot = every if weights_every is None else min(_validate.count("weights_every", weights_every, 1), steps + 1)
     if snapshot % every and snapshot <= steps:
         raise ValueError(f"weights_every must be a multiple of every = {every}, got {weights_every}")
-    _fits_in_memory(len(w0), steps // every + 1, len(record))
-    _fits_in_memory(len(w0), steps // snapshot + 1, w0.shape[1] if "weights" in record else 0)
-    options |= {"device": device, "progress": progress, "label": "train"}
-    derived = [name for name in record if name not in _FROM_KERNEL]
-    if not derived:
-        out, ran = iterate(gd.problem, w0, steps=steps, every=every, snapshot=snapshot, record=record, **options)
-        return _interrupted(ran.interrupted, _trajectories(out, record, ran.steps, every, ran))
-    return _train_in_pieces(gd, w0, steps, every, snapshot // every, record, derived, options)
-
-
-def _train_in_pieces(gd, w0, steps, every, stride, record, derived, options):
-    """As ``train``, with quantities that are computed from a buffer of weights and then dropped.
-
-    Of the weights every ``stride``-th record is kept.
-    """
-    records = max(1, _BUFFER_BYTES // (8 * w0.size or 1))
-    kernel = {"weights", *(name for name in record if name in _FROM_KERNEL)}
-    pieces: list[dict] = []
-    nonfinite = np.full((len(w0), 1), -1, dtype=np.int64)
-    w, done = w0, 0
-    while True:
-        length = min(records * every, steps - done)
-        out, ran = iterate(gd.problem, w, steps=length, every=every, record=kernel, **options)
-        n = ran.steps
-        more = done + n < steps and not ran.interrupted
-        keep = slice(0, -1) if more and n % every == 0 else slice(None)  # the next piece records this state again
-        for name in derived:
-            out[name] = _derive(gd, name, out["weights"])
-        pieces.append({name: out[name][:, keep] for name in record})
-        if "weights" in record:
-            first = -(done // every) % stride
-            pieces[-1]["weights"] = pieces[-1]["weights"][:, first::stride].copy()
-        nonfinite = np.where((nonfinite < 0) & (out["nonfinite"] >= 0), out["nonfinite"] + done, nonfinite)
-        w, done = out["reference"], done + n
-        if not more:
-            break
-    merged = {name: np.concatenate([piece[name] for piece in pieces], axis=1) for name in record}
-    merged |= {"reference": w, "nonfinite": nonfinite}
-    return _interrupted(ran.interrupted, _trajectories(merged, record, done, every, ran))
-
-
-def _derive(gd, name: str, weights: np.ndarray) -> np.ndarray:
-    if name == "gradient_norm":
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.linalg.norm(gd.gradient(weights), axis=-1)
-    if not isinstance(gd, GradientDescent):
-        raise ValueError(f"record {name!r} needs a network and its task, and {type(gd).__name__} has none")
-    if name == "test_loss":
-        return gd.test_loss(weights)
-    return gd.accuracy(weights, "test" if name == "test_accuracy" else "train")
-
-
-def _trajectories(out, record, done, every, ran) -> Trajectories:
-    return Trajectories(
-        times=np.arange(0, done + 1, every),
+    _records.fit_in_memory(len(w0), steps // every + 1, len(record))
+    _records.fit_in_memory(len(w0), steps // snapshot + 1, w0.shape[1] if "weights" in record else 0)
+    options |= {"label": "train", "snapshot": snapshot}
+    out, ran = _records.run(gd, w0, None, steps, every, set(record), options)
+    result = Trajectories(
+        times=np.arange(0, ran.steps + 1, every),
         final=out["reference"],
         nonfinite_at=out["nonfinite"][:, 0],
-        steps=done,
+        steps=ran.steps,
         engine=ran.engine,
         device=ran.device,
         **{name: out[name] for name in record},
     )
+    return _interrupted(ran.interrupted, result)
 
 
 def perturb(
@@ -305,15 +275,17 @@ def diverge(
     seed: int = 0,
     biases: bool = False,
     perturbed: np.ndarray | None = None,
+    record: tuple[str, ...] = (),
     every: int = 1,
     engine: str = "auto",
     device: str | None = None,
+    dtype: str = "float64",
     threads: int | None = None,
     progress: bool | None = None,
 ) -> Divergence:
     """Follow initial conditions and slightly moved copies of them; record their distances as they go.
 
-    No weights are stored on the way: memory is that of the states and of the distances.
+    No weights are stored on the way unless ``record`` says so: memory is that of the states and of the distances.
 
     Parameters
     ----------
@@ -327,13 +299,17 @@ def diverge(
         As in :func:`~trajlib.ensembles.perturb`; ``radius`` is needed unless ``perturbed`` is given.
     perturbed : ndarray (n, m, p), optional
         Copies of the caller's own making, in place of ``radius``, ``copies``, ``seed`` and ``biases``.
+    record : tuple of str
+        What else to record, of the references and of their copies: any of "loss" (of the references it always is), "weights",
+        "accuracy", "test_accuracy", "test_loss".
     every : int
         Steps between records, >= 1.
 
     Other Parameters
     ----------------
-    engine, device, threads, progress
-        As in :func:`~trajlib.ensembles.train`.
+    engine, device, dtype, threads, progress
+        As in :func:`~trajlib.ensembles.train`. With float32, copies closer to their reference than its rounding collapse onto it: no
+        error, for that is what such a run shows. Distances are sums in float64 over the rounded weights.
 
     Returns
     -------
@@ -358,7 +334,9 @@ def diverge(
     >>> div.distance.shape, div.loss.shape
     ((10, 5, 51), (10, 51))
     """
-    w0, steps, every, options = _common(gd, w0, steps, every, engine, threads)
+    options = {"engine": engine, "device": device, "dtype": dtype, "threads": threads, "progress": progress}
+    w0, steps, every, options = _common(gd, w0, steps, every, options)
+    record = _records.names(gd, record, _records.COPY_RECORDS, w0)
     if perturbed is None:
         if radius is None:
             raise ValueError("give radius (the size of the perturbation), or perturbed (copies of your own)")
@@ -369,11 +347,10 @@ def diverge(
         perturbed = _validate.finite("perturbed", _validate.weights(perturbed, w0.shape[1], name="perturbed"))
         if perturbed.ndim != 3 or len(perturbed) != len(w0) or perturbed.shape[1] == 0:
             raise ValueError(f"perturbed must have shape ({len(w0)}, copies, {w0.shape[1]}), got {perturbed.shape}")
-    _fits_in_memory(len(w0), steps // every + 1, perturbed.shape[1] + 1)
-    out, ran = iterate(
-        gd.problem, w0, perturbed, steps=steps, every=every, record=("loss", "distance"), device=device, progress=progress,
-        label="diverge", **options,
-    )  # fmt: skip
+    width = 1 + len(record) + (w0.shape[1] if "weights" in record else 0)
+    _records.fit_in_memory(len(w0), steps // every + 1, (1 + perturbed.shape[1]) * width)
+    wanted = {"loss", "distance", *record, *(f"copy_{name}" for name in record)}
+    out, ran = _records.run(gd, w0, perturbed, steps, every, wanted, options | {"label": "diverge"})
     result = Divergence(
         times=np.arange(0, ran.steps + 1, every),
         distance=out["distance"],
@@ -385,6 +362,8 @@ def diverge(
         steps=ran.steps,
         engine=ran.engine,
         device=ran.device,
+        snapshots=out.get("snapshots"),
+        **{name: out[name] for name in wanted - {"loss", "distance", "weights", "copy_weights"}},
     )
     return _interrupted(ran.interrupted, result)
 
@@ -402,23 +381,15 @@ def initial(gd, w0) -> np.ndarray:
     return w0
 
 
-def _common(gd, w0, steps, every, engine, threads):
+def _common(gd, w0, steps, every, options):
     w0, steps = initial(gd, w0), _validate.count("steps", steps)
-    if threads is not None:
-        threads = _validate.count("threads", threads, 1)
+    if options["threads"] is not None:
+        options |= {"threads": _validate.count("threads", options["threads"], 1)}
     every = min(_validate.count("every", every, 1), steps + 1)
-    return w0, steps, every, {"engine": engine, "threads": threads}
-
-
-def _fits_in_memory(networks: int, records: int, width: int) -> None:
-    needed = 8 * networks * records * width
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        if needed > 0.8 * available:
-            raise MemoryError(
-                f"the records would take {needed / 2**30:.1f} GiB of {available / 2**30:.1f} GiB; "
-                "record less, use every=, or fewer networks at a time"
-            )
+    pick(
+        gd.problem, options["engine"], options["device"], options["dtype"]
+    )  # bad names fail before anything is computed
+    return w0, steps, every, options
 
 
 def _interrupted(stopped: bool, result):

@@ -134,17 +134,18 @@ class GradientDescent(TrainingMap):
                     f"task {task.name!r} has {task.n_classes} classes but the network has {net.n_outputs} outputs; "
                     "give it one output a class"
                 )
-            targets = np.eye(net.n_outputs)[task.y]
         elif net.loss == "cross_entropy":
             raise ValueError("cross_entropy needs integer labels; use loss='half_squared_error' for regression")
         elif net.n_outputs > 1:
             raise ValueError(f"regression needs a network with 1 output, got {net.n_outputs}")
-        else:
-            targets = task.y.astype(np.float64)[:, None]
+        targets = self._targets(task.y)
         targets.flags.writeable = False
         object.__setattr__(self, "targets", targets)
         sizes = (net.n_inputs, net.n_hidden, net.n_outputs)
         problem = Problem(sizes, net.activation, net.loss, task.x, targets, self.divisor, self.weight_decay, self.lr)
+        if len(task.x_test):
+            divisor = len(task.x_test) if net.loss == "cross_entropy" else 1
+            problem = problem._replace(test=(task.x_test, self._targets(task.y_test), divisor))
         object.__setattr__(self, "problem", problem)
 
     @property
@@ -255,9 +256,12 @@ class GradientDescent(TrainingMap):
     def test_loss(self, w: np.ndarray) -> np.ndarray:
         """Loss on the test part, without penalty, (...); a mean for cross entropy, a sum for half squared error."""
         x, y = self._part("test")
-        targets = np.eye(self.network.n_outputs)[y] if self.network.n_outputs > 1 else y.astype(np.float64)[:, None]
-        total = _total_loss(self.network, self._flat(w), x, targets)
+        total = _total_loss(self.network, self._flat(w), x, self._targets(y))
         return total / (len(x) if self.network.loss == "cross_entropy" else 1)
+
+    def _targets(self, y: np.ndarray) -> np.ndarray:
+        """What the outputs should be, (samples, outputs): one-hot vectors, or the values themselves."""
+        return np.eye(self.network.n_outputs)[y] if self.network.n_outputs > 1 else y.astype(np.float64)[:, None]
 
     def _part(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         _validate.choice("split", split, ("train", "test"))

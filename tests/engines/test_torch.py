@@ -12,6 +12,7 @@ import trajlib as tl
 from trajlib import engines
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+from trajlib.engines import products  # noqa: E402
 from trajlib.engines import torch as engine  # noqa: E402
 
 TASK = tl.iris()
@@ -100,7 +101,7 @@ def test_chunks_change_rounding_at_most(monkeypatch, budget):
     w0 = gd.network.init(7, seed=0)  # 21 rows with the copies; a chunk of 6 holds both kinds
     options = {"steps": 30, "radius": 1e-2, "copies": 2}
     want = tl.diverge(gd, w0, engine="cpu", **options)
-    monkeypatch.setattr(engine, "CPU_BYTES", budget)
+    monkeypatch.setattr(products, "CPU_BYTES", budget)
     got = tl.diverge(gd, w0, engine="torch", **options)
     for name in ("distance", "loss", "final", "final_copies"):
         agree(getattr(got, name), getattr(want, name))
@@ -108,14 +109,15 @@ def test_chunks_change_rounding_at_most(monkeypatch, budget):
 
 @pytest.mark.parametrize("budget", [1, 400_000, 1 << 40])
 def test_the_budget_sets_the_chunk(monkeypatch, budget):
-    monkeypatch.setattr(engine, "CPU_BYTES", budget)
+    monkeypatch.setattr(products, "CPU_BYTES", budget)
     gd = iris_map()
     run = engine.TorchRun(gd.problem, gd.network.init(10, 0), None, steps=1, every=1, record=frozenset())
-    held = sum(b.numel() * 8 for b in (run._units, run._back, run._outputs, run._delta))
-    per_network = 8 * len(TASK.x) * 2 * (10 + 3)
-    assert held == per_network * run._chunk
+    work = run._products
+    held = sum(buffer.numel() * 8 for buffer in work.buffers.values())
+    per_network = 8 * len(TASK.x) * 2 * (10 + 3)  # one thread, all samples
+    assert held == per_network * work.chunk
     assert held <= max(budget, per_network)
-    assert run._chunk == {1: 1, 400_000: 10, 1 << 40: 10}[budget]
+    assert work.chunk == {1: 1, 400_000: 10, 1 << 40: 10}[budget]
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
@@ -190,7 +192,7 @@ def test_ctrl_c_stops_between_two_steps(monkeypatch):
     """The signal comes in mid-step: the piece is finished, and what is recorded belongs together."""
     gd = iris_map(lr=0.1)
     w0 = gd.network.init(3, seed=0)
-    activate, calls = engine._ACTIVATE["sigmoid"], []
+    activate, calls = products.ACTIVATE["sigmoid"], []
 
     def press(z):
         calls.append(z)
@@ -198,7 +200,7 @@ def test_ctrl_c_stops_between_two_steps(monkeypatch):
             signal.raise_signal(signal.SIGINT)
         return activate(z)
 
-    monkeypatch.setitem(engine._ACTIVATE, "sigmoid", press)
+    monkeypatch.setitem(products.ACTIVATE, "sigmoid", press)
     monkeypatch.setattr(engines, "PIECE", 0.005)
     with pytest.raises(tl.Interrupted, match=r"stopped after \d+ steps") as stopped:
         tl.diverge(gd, w0, steps=20_000, radius=1e-2, copies=2, every=3, engine="torch")
@@ -215,7 +217,7 @@ def test_an_error_on_the_way_reaches_the_caller(monkeypatch):
     def fail(z):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setitem(engine._ACTIVATE, "tanh", fail)
+    monkeypatch.setitem(products.ACTIVATE, "tanh", fail)
     gd = iris_map("tanh")
     with pytest.raises(RuntimeError, match="out of memory"):
         tl.train(gd, gd.network.init(2, seed=0), 5, engine="torch")

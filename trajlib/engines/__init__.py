@@ -21,8 +21,11 @@ from .. import _validate
 __all__ = ["ENGINES", "Problem", "iterate", "n_threads", "pick"]
 
 ENGINES = ("auto", "cpu", "torch")
+DTYPES = ("float64", "float32")
 FUSED_LIMIT = 20_000
 """Parameters up to which ``auto`` takes the fused engine: beyond, matrix products reuse the cache better than it does."""
+SNAPSHOTS = ("weights", "copy_weights", "snapshots")
+"""Records of states, which may be made more rarely than the others."""
 PIECE = 0.2
 """Seconds between two looks at the keyboard."""
 BAR_DELAY = 1.0
@@ -48,6 +51,8 @@ class Problem(NamedTuple):
         Weight decay.
     rate : float or ndarray
         Learning rate, one or one a network.
+    test : tuple of ndarray (samples, d), ndarray (samples, c) and int, optional
+        Inputs, targets and divisor of the test part, for an engine that evaluates it on the way.
     """
 
     sizes: tuple[int, int, int]
@@ -58,6 +63,7 @@ class Problem(NamedTuple):
     divisor: int
     decay: float
     rate: float | np.ndarray
+    test: tuple[np.ndarray, np.ndarray, int] | None = None
 
     @property
     def n_parameters(self) -> int:
@@ -79,7 +85,7 @@ class Problem(NamedTuple):
         return self._replace(rate=rate, targets=np.broadcast_to(self.targets, (*lead, *shape)).reshape(-1, *shape))
 
 
-def pick(problem: Problem, engine: str = "auto", device: str | None = None) -> str:
+def pick(problem: Problem, engine: str = "auto", device: str | None = None, dtype: str = "float64") -> str:
     """The engine that ``engine`` means for this problem: ``"cpu"`` or ``"torch"``.
 
     Parameters
@@ -87,23 +93,40 @@ def pick(problem: Problem, engine: str = "auto", device: str | None = None) -> s
     problem : Problem
         What is to be iterated.
     engine : {"auto", "cpu", "torch"}
-        ``auto`` takes ``cpu`` up to 20,000 parameters unless a device is named, else ``torch``.
+        ``auto`` takes ``cpu`` up to 20,000 parameters unless a device or float32 is asked for, else ``torch``.
     device : str, optional
         A torch device, for example ``"cuda"``.
+    dtype : {"float64", "float32"}
+        What is computed with.
 
     Raises
     ------
     ValueError
-        If the engine is unknown, or ``cpu`` is asked for together with another device.
+        If a name is unknown, or ``cpu`` is asked for together with another device or float32.
     """
     _validate.choice("engine", engine, ENGINES)
+    _validate.choice("dtype", dtype, DTYPES)
     if engine == "cpu" and device not in (None, "cpu"):
         raise ValueError(f"engine='cpu' runs on the CPU only, got device={device!r}; use engine='torch'")
+    if engine == "cpu" and dtype != "float64":
+        raise ValueError(f"engine='cpu' computes in float64 only, got dtype={dtype!r}; use engine='torch'")
     if engine != "auto":
         return engine
-    if device is not None:
+    if device is not None or dtype != "float64":
         return "torch"
     return "cpu" if problem.n_parameters <= FUSED_LIMIT else "torch"
+
+
+def time_axis(name: str) -> int:
+    """Which axis of an engine's array runs over the records: 1, or 2 where there is one of copies; 0 where there is none."""
+    if name in ("distance", "growth", "snapshots") or name.startswith("copy_"):
+        return 2
+    return 1 if name in ("loss", "norm", "weights", "accuracy", "test_loss", "test_accuracy", "gradient_norm") else 0
+
+
+def during(name: str, start: int, stop: int | None, step: int = 1) -> tuple[slice, ...]:
+    """The index of some of the records in an engine's array."""
+    return (slice(None),) * time_axis(name) + (slice(start, stop, step),)
 
 
 def _bar(progress: bool | None, steps: int, label: str):
@@ -178,7 +201,7 @@ def _ctrl_c_waits():
 
 def iterate(
     problem: Problem, reference, copies=None, *, steps, every=1, snapshot=None, record=frozenset(), engine="auto",
-    device=None, threads=None, progress=None, label="steps", tangent=False, interval=0,
+    device=None, threads=None, progress=None, label="steps", tangent=False, interval=0, dtype="float64",
 ):  # fmt: skip
     """Apply the map of a problem ``steps`` times to references (n, p) and to their copies, or its tangent map to vectors (n, m, p).
 
@@ -186,20 +209,19 @@ def iterate(
 
     Returns the engine's arrays (see ``FusedRun.results``), and what ran.
     """
-    name = pick(problem, engine, device)
-    if tangent and name != "cpu":
-        raise ValueError(f"tangent vectors are carried by the fused engine, engine='cpu', alone; got engine={name!r}")
+    name = pick(problem, engine, device, dtype)
     run: Run
     snapshot = every if snapshot is None else snapshot
     options = {"steps": steps, "every": every, "snapshot": snapshot, "record": frozenset(record)}
+    options |= {"tangent": tangent, "interval": interval}
     if name == "cpu":
         from .cpu import FusedRun
 
-        run = FusedRun(problem, reference, copies, threads=threads, tangent=tangent, interval=interval, **options)
+        run = FusedRun(problem, reference, copies, threads=threads, **options)
     else:
         from .torch import TorchRun
 
-        run = TorchRun(problem, reference, copies, device=device, **options)
+        run = TorchRun(problem, reference, copies, device=device, dtype=dtype, **options)
     done, pace = 0, run.seconds_per_step
     bar = _bar(progress, steps, label)
     try:
@@ -224,8 +246,8 @@ def iterate(
     results = run.results()
     records = done // every + 1
     if done < steps:
-        for key, kept in (("loss", records), ("norm", records), ("weights", done // snapshot + 1)):
-            results |= {key: results[key][:, :kept]} if key in results else {}
-        for key in ("distance", "growth"):
-            results |= {key: results[key][:, :, : records - (key == "growth")]} if key in results else {}
+        for key, value in results.items():
+            if time_axis(key):
+                kept = done // snapshot + 1 if key in SNAPSHOTS else records - (key == "growth")
+                results[key] = value[during(key, 0, kept)]
     return results, Ran(done, bool(pressed), name, run.description)

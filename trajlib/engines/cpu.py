@@ -84,9 +84,10 @@ def _warn_cache(error: Exception) -> None:
 class FusedRun:
     """One ensemble on its way: state in vector order, and the arrays that the kernel fills.
 
-    Parameters are those of :func:`trajlib.engines.iterate`; ``record`` holds any of loss, norm, weights, distance, gradient. With
-    ``tangent`` the copies are tangent vectors, and distance holds their L1 norms; they are made orthonormal after every ``interval``-th
-    step, and growth holds the logarithms of the diagonal of R, summed over the steps up to each record.
+    Parameters are those of :func:`trajlib.engines.iterate`; ``record`` holds any of loss, norm, weights, distance, gradient, and
+    copy_loss and copy_weights for the copies (snapshots then holds all weights). With ``tangent`` the copies are tangent vectors, and
+    distance holds their L1 norms; they are made orthonormal after every ``interval``-th step, and growth holds the logarithms of the
+    diagonal of R, summed over the steps up to each record.
     """
 
     name = "cpu"
@@ -115,6 +116,7 @@ class FusedRun:
         self._spread = (
             n_copies > 1
             and not interval
+            and not any(name.startswith("copy_") for name in record)
             and -(-self._n * n_copies // LANES) * 2 < -(-self._n // LANES) * (1 + n_copies)
         )
         self._copies = n_copies
@@ -140,15 +142,16 @@ class FusedRun:
         lanes[...] = padded.reshape(groups, LANES, depth, size).transpose(0, 2, 3, 1)
         self._rows = rows
         records = steps // every + 1
+        recorded = self._recorded = {name.removeprefix("copy_") for name in record}
+        members = {name: depth if f"copy_{name}" in record else 1 for name in ("loss", "weights")}
         shape = {
-            "loss": (rows, records),
+            "loss": (rows, members["loss"], records),
             "norm": (rows, records),
-            "weights": (rows, steps // snapshot + 1, size),
+            "weights": (rows, members["weights"], steps // snapshot + 1, size),
             "distance": (rows, depth - 1, records),
             "gradient": (rows, size),
         }
-        self._out = {k: np.empty(s if k in record else (0,) * len(s)) for k, s in shape.items()}
-        self._record = record
+        self._out = {k: np.empty(s if k in recorded else (0,) * len(s)) for k, s in shape.items()}
         self._nonfinite = np.full((rows, depth), -1, dtype=np.int64)
         self._interval = interval
         self._growth = np.zeros((rows, depth - 1, steps // every if interval else 0))
@@ -216,7 +219,12 @@ class FusedRun:
         size = self._size
         rows = self._state.reshape(groups, depth, size + 1, LANES)[:, :, :size]
         rows = rows.transpose(0, 3, 1, 2).reshape(-1, depth, size)[: self._rows]
-        out = {k: v for k, v in self._out.items() if k in self._record}
+        out = {k: v for k, v in self._out.items() if k in self._recorded}
+        for name in ("loss", "weights"):
+            if name in out:
+                whole = out[name]
+                out |= {name: whole[:, 0], f"copy_{name}": whole[:, 1:]}
+                out |= {"snapshots": whole} if name == "weights" else {}
         if not self._spread:
             out["growth"] = self._growth
             final = {"reference": rows[:, 0].copy(), "copies": rows[:, 1:].copy()}

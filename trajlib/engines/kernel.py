@@ -331,9 +331,9 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
         state: (groups, 1 + copies, (parameters + 1) * LANES), reference first, updated in place (copies, or tangent vectors; the last
         slot is the kernel's own). rate: (groups, LANES). y: (1, outputs * samples), or one sample for
         each network (groups, outputs * LANES) with ``own``. Outputs
-        of size 0 are not recorded: loss, norm (networks, records); weights (networks, records, parameters); distance
-        (networks, copies, records), for tangent vectors their L1 norms; gradient (networks, parameters), of the state at
-        ``stop``. nonfinite (networks,
+        of size 0 are not recorded: loss (networks, members, records), of the reference and the first copies; norm (networks,
+        records); weights (networks, members, records, parameters); distance (networks, copies, records), for tangent vectors
+        their L1 norms; gradient (networks, parameters), of the state at ``stop``. nonfinite (networks,
         1 + copies): first step whose weights are not finite, left alone where it is not negative. The state at ``stop`` is recorded
         (and its loss and gradient evaluated) if ``last``; otherwise the next call does so. Tangent vectors are made
         orthonormal at step 0 and after every ``interval``-th step if that is not 0; the logarithms ln R_jj are added up
@@ -364,9 +364,10 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
                         for lane in range(lanes):
                             norm[first + lane, r] = lane_of(total, lane)
                     if weights.size > 0 and t % snapshot == 0:
-                        for lane in range(lanes):
-                            for p in range(size):
-                                weights[first + lane, t // snapshot, p] = reference[p * LANES + lane]
+                        for m in range(weights.shape[1]):
+                            for lane in range(lanes):
+                                for p in range(size):
+                                    weights[first + lane, m, t // snapshot, p] = state[group, m, p * LANES + lane]
                     for m in range(state.shape[1]):
                         w = state[group, m]
                         if m > 0 and record and distance.size > 0:
@@ -375,11 +376,12 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
                                 distance[first + lane, m - 1, r] = lane_of(total, lane)
                     # the reference moves last: the distances refer to it
                     for m in range(0 if tangent else state.shape[1] - 1, -1, -1):
-                        if final and (m > 0 or (loss.size == 0 and gradient.size == 0)):
+                        with_loss = record and m < loss.shape[1]
+                        with_gradient = m == 0 and gradient.size > 0
+                        if final and not (with_loss or with_gradient):
                             continue
                         depth = state.shape[1] if tangent and not final else 1
                         w = state[group, m]
-                        with_loss = m == 0 and record and loss.size > 0
                         total = _gradient(
                             state[group], m, depth, acc, scratch, x, targets, n, d, h, c, act, cost, own, with_loss
                         )
@@ -389,9 +391,9 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
                                 penalty = penalty + load(w, p, one) * load(w, p, one)
                             total = total / (one + divisor) + penalty * (0.5 * decay)
                             for lane in range(lanes):
-                                loss[first + lane, r] = lane_of(total, lane)
+                                loss[first + lane, m, r] = lane_of(total, lane)
                         if final:
-                            if gradient.size > 0:
+                            if with_gradient:
                                 for p in range(size):
                                     value = load(acc, p, one) / (one + divisor) + load(w, p, one) * decay
                                     for lane in range(lanes):

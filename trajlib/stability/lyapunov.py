@@ -1,7 +1,7 @@
 """Lyapunov exponents from the exact tangent dynamics, after Benettin: carry vectors, make them orthonormal, add up what that took.
 
-For training maps of the fused engine this happens inside its loop, with Hessian-vector products in place of Hessians, and
-is bit-reproducible. Any other map needs a ``jacobian``.
+For training maps this happens inside the engine's loop, with Hessian-vector products in place of Hessians; the fused engine's
+results are bit-reproducible. Any other map needs a ``jacobian``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
-from ..engines import iterate, pick
+from ..engines import FUSED_LIMIT, iterate
 from ..ensembles import initial
 from ..maps import TrainingMap
 
@@ -83,6 +83,9 @@ def lyapunov_spectrum(
     interval: int = 1,
     vectors: np.ndarray | None = None,
     seed: int = 0,
+    engine: str = "auto",
+    device: str | None = None,
+    dtype: str = "float64",
     threads: int | None = None,
     progress: bool | None = None,
 ) -> Spectrum:
@@ -97,7 +100,7 @@ def lyapunov_spectrum(
     steps : int
         Steps over which growth is averaged, >= 1; a multiple of ``blocks`` (it is cut to one otherwise: the result's ``times`` say).
     k : int, optional
-        How many exponents; all p by default. The largest alone costs about twice what training costs.
+        How many exponents; all p by default, up to 20,000. The largest alone costs about twice what training costs.
     transient : int
         Steps before the average begins, during which the vectors align.
 
@@ -111,8 +114,8 @@ def lyapunov_spectrum(
         Vectors to start from, linearly independent; random ones by default.
     seed : int
         Of the random vectors.
-    threads, progress
-        As in :func:`~trajlib.ensembles.train`.
+    engine, device, dtype, threads, progress
+        As in :func:`~trajlib.ensembles.train`, for training maps; in float32 growth is summed in float64.
 
     Returns
     -------
@@ -142,6 +145,10 @@ def lyapunov_spectrum(
         threads = _validate.count("threads", threads, 1)
     seed = _validate.count("seed", seed)
     p = w0.shape[1]
+    if k is None and p > FUSED_LIMIT:
+        raise ValueError(
+            f"k, the number of exponents, must be given for maps of more than {FUSED_LIMIT} parameters, got {p}"
+        )
     k = p if k is None else _validate.count("k", k, 1)
     if k > p:
         raise ValueError(f"k must be at most the number of parameters, {p}, got {k}")
@@ -160,11 +167,11 @@ def lyapunov_spectrum(
         if (diagonal.min(axis=1) <= 1e-13 * diagonal.max(axis=1)).any():
             raise ValueError("vectors must be linearly independent for every trajectory")
     every = steps // blocks // interval * interval
-    fused = isinstance(gd, TrainingMap) and pick(gd.problem) == "cpu"
-    if not fused and not hasattr(gd, "jacobian"):
+    trained = isinstance(gd, TrainingMap)
+    if not trained and not hasattr(gd, "jacobian"):
         raise TypeError(f"the map must have a jacobian, and {type(gd).__name__} has none")
-    carry = _fused if fused else _generic
-    options = {"threads": threads, "progress": progress} if fused else {}
+    carry = _by_engine if trained else _generic
+    options = {"engine": engine, "device": device, "dtype": dtype, "threads": threads, "progress": progress}
     if transient:
         w0, vectors, _ = carry(gd, w0, vectors, transient, transient, min(interval, transient), **options)
     final, vectors, growth = carry(gd, w0, vectors, every * blocks, every, interval, **options)
@@ -188,17 +195,16 @@ def lyapunov_spectrum(
     )
 
 
-def _fused(gd, w, vectors, steps, every, interval, threads, progress):
+def _by_engine(gd, w, vectors, steps, every, interval, **options):
     out, ran = iterate(
-        gd.problem, w, vectors, steps=steps, every=every, engine="cpu", tangent=True, interval=interval, threads=threads,
-        progress=progress, label="exponents",
-    )  # fmt: skip
+        gd.problem, w, vectors, steps=steps, every=every, tangent=True, interval=interval, label="exponents", **options
+    )
     if ran.interrupted:
         raise KeyboardInterrupt
     return out["reference"], out["copies"], out["growth"]
 
 
-def _generic(gd, w, vectors, steps, every, interval):
+def _generic(gd, w, vectors, steps, every, interval, **_):
     """Benettin's method with a map's own Jacobian, for n trajectories at once."""
     growth = np.zeros((*vectors.shape[:2], steps // every))
     columns = np.linalg.qr(vectors.swapaxes(1, 2))[0]

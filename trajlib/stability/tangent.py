@@ -1,6 +1,6 @@
 """Tangent dynamics: how infinitesimal perturbations travel along a training trajectory.
 
-A tangent vector v at w moves by the Jacobian of the map, v <- J(w) v = v - lr H(w) v. The fused engine applies H without
+A tangent vector v at w moves by the Jacobian of the map, v <- J(w) v = v - lr H(w) v. The engines apply H without
 forming it (Pearlmutter's R operator), so that a vector costs about as much as a network.
 """
 
@@ -31,12 +31,16 @@ class Tangent:
         The vectors after the last step.
     final : ndarray (n, p)
         The states after the last step.
+    engine, device : str
+        What ran, and where.
     """
 
     times: np.ndarray
     norm: np.ndarray = field(repr=False)
     vectors: np.ndarray = field(repr=False)
     final: np.ndarray = field(repr=False)
+    engine: str
+    device: str
 
 
 def tangent(
@@ -46,6 +50,9 @@ def tangent(
     steps: int,
     *,
     every: int = 1,
+    engine: str = "auto",
+    device: str | None = None,
+    dtype: str = "float64",
     threads: int | None = None,
     progress: bool | None = None,
 ) -> Tangent:
@@ -63,7 +70,7 @@ def tangent(
         How often the map is applied, >= 0.
     every : int
         Steps between recorded norms, >= 1.
-    threads, progress
+    engine, device, dtype, threads, progress
         As in :func:`~trajlib.ensembles.train`.
 
     Returns
@@ -96,9 +103,10 @@ def tangent(
         raise ValueError(f"w0 must have shape (n, {p}) and vectors (n, k, {p}), got {w0.shape} and {vectors.shape}")
     steps, every = _validate.count("steps", steps), _validate.count("every", every, 1)
     out, ran = iterate(
-        gd.problem, w0, vectors, steps=steps, every=every, record=("distance",), engine="cpu", threads=threads, progress=progress,
-        label="tangent", tangent=True,
+        gd.problem, w0, vectors, steps=steps, every=every, record=("distance",), engine=engine, device=device, dtype=dtype,
+        threads=threads, progress=progress, label="tangent", tangent=True,
     )  # fmt: skip
     if ran.interrupted:
         raise KeyboardInterrupt
-    return Tangent(np.arange(0, steps + 1, every), out["distance"], out["copies"], out["reference"])
+    times = np.arange(0, steps + 1, every)
+    return Tangent(times, out["distance"], out["copies"], out["reference"], ran.engine, ran.device)
