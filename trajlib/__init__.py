@@ -9,16 +9,22 @@
 """
 
 from . import claims
+from .decorrelation import decorrelation_time, embedding_time
+from .embedding import Embedding, scalar_embedding
 from .ensembles import Divergence, Interrupted, Trajectories, diverge, perturb, train
 from .intermittency import Collapse, MapComparison, RungChanges, collapse, compare_with_map, map_exponents, rung_changes
 from .maps import GradientDescent, SoftmaxMap
+from .mnist import mnist
 from .networks import Layers, Perceptron
+from .skewlognormal import fit_skew_lognormal
+from .spacings import asymptotic_spacings
 from .stability.distances import displacement, l1_distance, path_length
 from .stability.expansion import ExpansionFit, expansion_rate
 from .stability.lyapunov import Spectrum, lyapunov_spectrum, sharpness
 from .stability.phases import Phases, PhaseStatistics, detect_period, phases
 from .stability.series import Autocorrelation, LocalExponents, autocorrelation, local_exponents
 from .stability.tangent import Tangent, tangent
+from .sweeps import Sweep, SweepError, open_sweep, sweep
 from .tasks import Task, digits, iris
 
 __version__ = "0.1.0"
@@ -26,6 +32,7 @@ __all__ = [
     "Autocorrelation",
     "Collapse",
     "Divergence",
+    "Embedding",
     "ExpansionFit",
     "GradientDescent",
     "Interrupted",
@@ -38,28 +45,38 @@ __all__ = [
     "RungChanges",
     "SoftmaxMap",
     "Spectrum",
+    "Sweep",
+    "SweepError",
     "Tangent",
     "Task",
     "Trajectories",
+    "asymptotic_spacings",
     "autocorrelation",
     "claims",
     "collapse",
     "compare_with_map",
+    "decorrelation_time",
     "detect_period",
     "digits",
     "displacement",
     "diverge",
+    "embedding_time",
     "expansion_rate",
+    "fit_skew_lognormal",
     "iris",
     "l1_distance",
     "local_exponents",
     "lyapunov_spectrum",
     "map_exponents",
+    "mnist",
+    "open_sweep",
     "path_length",
     "perturb",
     "phases",
     "rung_changes",
+    "scalar_embedding",
     "sharpness",
+    "sweep",
     "tangent",
     "train",
 ]
