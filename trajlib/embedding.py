@@ -2,7 +2,7 @@
 
 The distance between two states is Euclidean, so classical multidimensional scaling is principal component analysis of
 the centred snapshots. They are read in column blocks: no second array of their size is made. A projection never
-stretches, |z_i - z_j| <= D_ij; how much of D it keeps is the explained variance, so look at that first.
+stretches, \\|z_i - z_j\\| <= D_ij; how much of D it keeps is the explained variance, so look at that first.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Embedding:
         return _project(_validate.weights(points, len(self.mean), name="points"), self.mean, self.components)
 
     def project_difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Embedded separation |z_a - z_b| of pairs of states, computed as the projection of a - b.
+        """Embedded separation \\|z_a - z_b\\| of pairs of states, computed as the projection of a - b.
 
         Close pairs need this form. Where copies start 1e-8 from their reference, one weight moves by 1e-8 of itself, and
         the difference of two coordinates (or, worse, of entries of a Gram matrix, where it appears squared) has few digits
