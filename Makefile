@@ -28,7 +28,7 @@ FORGET_PAGES := $(PY) tools/fingerprint.py --stamp _build/.inputs \
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book notebooks test lint bench clean
+.PHONY: help book notebooks test lint bench mnist clean
 
 help:  ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,10 @@ lint: $(VENV)/.installed-test  ## check format, style and types
 bench: $(VENV)/.installed-bench  ## run benchmarks/*.py, which write data/benchmarks/*.json
 	@mkdir -p data/benchmarks
 	@set -e; for script in $$(grep -l __main__ benchmarks/*.py); do echo "$(PY) $$script"; $(PY) "$$script"; done
+
+mnist: $(VENV)/.installed-test  ## run the MNIST sweeps into data/mnist (hours; stop it at any time, it goes on from there)
+	$(PY) tools/mnist_sweep.py subset
+	$(PY) tools/mnist_sweep.py full
 
 clean:  ## remove everything that was built; .venv stays
 	rm -rf _build

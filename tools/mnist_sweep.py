@@ -1,0 +1,86 @@
+"""The MNIST runs behind the chapter on scalar embedding, as sweeps that can be stopped at any time and go on from there.
+
+    python tools/mnist_sweep.py subset     # 10,000 training images: 8 learning rates x 5 initial conditions
+    python tools/mnist_sweep.py full       # all 60,000: 4 learning rates x 2 initial conditions
+
+Each cell is one initial condition at one learning rate: a reference and its copies, 200 steps of full-batch gradient descent in
+float64, and a tangent vector. What is kept are series, not weights: about 0.1 MB a cell, in data/mnist.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import trajlib as tl
+
+DATA = Path(__file__).resolve().parent.parent / "data" / "mnist"
+VERSION = 1  # to be changed with the code of cell()
+DESIGN = {
+    "subset": ({"initial": range(5), "lr": [0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0]}, 10_000),
+    "full": ({"initial": range(2), "lr": [0.1, 1.0, 5.0, 20.0]}, 60_000),
+}
+DIRECTIONS, RANDOM = 10, 3  # of the embedding, and random ones beside it
+
+
+def cell(initial, lr, images, copies, steps, radius, device=None):
+    """One initial condition and its copies at one learning rate: embedded and full separations, losses, accuracies, tangent growth."""
+    task = tl.mnist(n=images)
+    gd = tl.GradientDescent(tl.Perceptron(784, 64, 10, activation="tanh"), task, lr=lr)
+    w0 = gd.network.init(initial + 1, seed=0)[initial:]
+    perturbed = tl.perturb(gd, w0, radius=radius, copies=copies, seed=initial + 1)
+    run = tl.diverge(
+        gd, w0, perturbed=perturbed, steps=steps, record=("loss", "weights", "test_accuracy"), device=device, progress=False
+    )  # fmt: skip
+    states = run.snapshots[0]  # (1 + copies, steps + 1, parameters)
+    away = states[1:] - states[0]
+    found = embedding(states)
+    k = len(found.explained_variance)
+    directions = np.random.Generator(np.random.PCG64(0)).standard_normal((RANDOM, states.shape[-1]))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    scale = np.sqrt(states.shape[-1])
+    wide = np.full((*away.shape[:2], DIRECTIONS), np.nan)
+    wide[..., :k] = away @ found.components.T / scale
+    tangent = tl.tangent(gd, w0, perturbed[:, :1] - w0[:, None], steps, device=device, progress=False)
+    return {
+        "coordinates": np.pad(found.coordinates, ((0, 0), (0, 0), (0, DIRECTIONS - k)), constant_values=np.nan)[
+            ..., :3
+        ],
+        "explained_variance": np.pad(found.explained_variance, (0, DIRECTIONS - k), constant_values=np.nan),
+        "separation": wide.astype(
+            np.float32
+        ),  # signed, by direction; the embedded separation in k dimensions is its norm
+        "random_separation": (away @ directions.T / scale).astype(np.float32),
+        "distance": run.distance[0],  # L1
+        "rms_distance": np.sqrt(np.einsum("ctp,ctp->ct", away, away)) / scale,
+        "loss": np.concatenate([run.loss, run.copy_loss[0]]),
+        "test_accuracy": np.concatenate([run.test_accuracy, run.copy_test_accuracy[0]]),
+        "tangent": tangent.norm[0, 0],  # L1 norm of the tangent vector that starts as copy 0 does
+    }
+
+
+def embedding(states):
+    """The embedding in up to 10 dimensions: as many as stand out from rounding."""
+    for k in range(DIRECTIONS, 1, -1):
+        try:
+            return tl.scalar_embedding(states, k=k)
+        except ValueError:
+            continue
+    return tl.scalar_embedding(states, k=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=sorted(DESIGN))
+    parser.add_argument("--device", help="a torch device such as cuda")
+    args = parser.parse_args()
+    grid, images = DESIGN[args.part]
+    fixed = {"images": images, "copies": 5, "steps": 200, "radius": 1e-8}
+    if args.device:
+        fixed["device"] = args.device
+    result = tl.sweep(cell, {k: list(v) for k, v in grid.items()}, DATA / args.part, fixed=fixed, version=VERSION)
+    print(f"{len(result)} cells in {result.folder}")
+
+
+if __name__ == "__main__":
+    main()
