@@ -29,6 +29,11 @@ def count(name: str, value, minimum: int = 0) -> int:
     return int(value)
 
 
+def threads(value) -> int | None:
+    """A number of threads, or None for all cores."""
+    return None if value is None else count("threads", value, 1)
+
+
 def choice(name: str, value, allowed: Iterable[str]) -> str:
     """One of a few words."""
     allowed = tuple(allowed)

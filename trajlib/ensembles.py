@@ -383,8 +383,7 @@ def initial(gd, w0) -> np.ndarray:
 
 def _common(gd, w0, steps, every, options):
     w0, steps = initial(gd, w0), _validate.count("steps", steps)
-    if options["threads"] is not None:
-        options |= {"threads": _validate.count("threads", options["threads"], 1)}
+    options |= {"threads": _validate.threads(options["threads"])}
     every = min(_validate.count("every", every, 1), steps + 1)
     pick(
         gd.problem, options["engine"], options["device"], options["dtype"]

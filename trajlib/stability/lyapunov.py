@@ -141,8 +141,7 @@ def lyapunov_spectrum(
         w0 = initial(gd, w0)
     elif _validate.finite("w0", _validate.float64("w0", w0)).ndim != 2 or len(w0) == 0:
         raise ValueError(f"w0 must have shape (n, p) with n >= 1, got {w0.shape}")
-    if threads is not None:
-        threads = _validate.count("threads", threads, 1)
+    threads = _validate.threads(threads)
     seed = _validate.count("seed", seed)
     p = w0.shape[1]
     if k is None and p > FUSED_LIMIT:

@@ -96,8 +96,7 @@ def tangent(
     """
     w0 = initial(gd, w0)
     p = w0.shape[1]
-    if threads is not None:
-        threads = _validate.count("threads", threads, 1)
+    threads = _validate.threads(threads)
     vectors = _validate.finite("vectors", _validate.weights(vectors, p, name="vectors"))
     if vectors.ndim != 3 or len(vectors) != len(w0) or vectors.shape[1] == 0:
         raise ValueError(f"w0 must have shape (n, {p}) and vectors (n, k, {p}), got {w0.shape} and {vectors.shape}")
