@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
@@ -152,6 +153,20 @@ def n_threads(threads: int | None) -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def from_disk_cache(compiled, stacklevel: int):
+    """``compiled(cache)`` with Numba's cache on disk, or without it where there is no place for one; the caller's user is warned."""
+    try:
+        return compiled(True)
+    except (RuntimeError, OSError) as error:  # no place for a cache, the folder went away, or the disk is full
+        warnings.warn(
+            f"compiled code cannot be cached on disk ({error}); every new process will compile it again, a few seconds each time. "
+            "Set the environment variable NUMBA_CACHE_DIR to a folder that can be written to",
+            RuntimeWarning,
+            stacklevel=stacklevel,
+        )
+        return compiled(False)
 
 
 class Ran(NamedTuple):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from . import Problem, kernel, n_threads
+from . import Problem, from_disk_cache, kernel, n_threads
 from .lanes import LANES
 
 _ACTIVATION = {"sigmoid": kernel.SIGMOID, "tanh": kernel.TANH, "relu": kernel.RELU}
@@ -61,24 +60,14 @@ def _compiled(kind: tuple[tuple[int, int, int], str, str, bool, bool], arguments
     signature = tuple(numba.typeof(a) for a in arguments)
     with _compiling:
         if kind not in _kernels:
-            try:
-                advance = kernel.build(*constants, numba.njit(cache=True, **JIT))
+
+            def compiled(cache: bool):
+                advance = kernel.build(*constants, numba.njit(cache=cache, **JIT))
                 advance.compile(signature)
-            except (RuntimeError, OSError) as error:
-                _warn_cache(error)  # no place for a cache, the folder went away, or the disk is full
-                advance = kernel.build(*constants, numba.njit(**JIT))
-                advance.compile(signature)
-            _kernels[kind] = advance
+                return advance
+
+            _kernels[kind] = from_disk_cache(compiled, stacklevel=6)
     return _kernels[kind]
-
-
-def _warn_cache(error: Exception) -> None:
-    warnings.warn(
-        f"compiled code cannot be cached on disk ({error}); every new process will compile it again, a few seconds each time. "
-        "Set the environment variable NUMBA_CACHE_DIR to a folder that can be written to",
-        RuntimeWarning,
-        stacklevel=6,
-    )
 
 
 class FusedRun:

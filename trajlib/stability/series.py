@@ -6,7 +6,6 @@ local exponent also says whether exponential growth could be told from that (``r
 
 from __future__ import annotations
 
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -361,17 +360,10 @@ def _compiled():
     """The kernel as machine code, from the disk cache where an earlier process left it."""
     import numba
 
+    from ..engines import from_disk_cache
+
     signature = "(f8[::1], i8[::1], f8[::1], f8, i8, i8, i8, i8[::1], i8[::1], i8[::1], f8[:, ::1], i8[::1])"
-    try:
-        return numba.njit(signature, nogil=True, cache=True)(_diverge)
-    except (RuntimeError, OSError) as error:  # no place for a cache, the folder went away, or the disk is full
-        warnings.warn(
-            f"compiled code cannot be cached on disk ({error}); every new process will compile it again. "
-            "Set the environment variable NUMBA_CACHE_DIR to a folder that can be written to",
-            RuntimeWarning,
-            stacklevel=4,
-        )
-        return numba.njit(signature, nogil=True)(_diverge)
+    return from_disk_cache(lambda cache: numba.njit(signature, nogil=True, cache=cache)(_diverge), stacklevel=5)
 
 
 def _diverge(x, order, values, radius, theiler, dimension, delay, references, low, high, divergence, neighbours):
