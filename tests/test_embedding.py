@@ -8,7 +8,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from trajlib import embedding
-from trajlib.embedding import Embedding, scalar_embedding
+from trajlib.embedding import Embedding, embed_copies, scalar_embedding
 
 DENSE = ("svd", "gram", "krylov")
 
@@ -262,3 +262,32 @@ def test_bad_points():
         e.project_difference(np.zeros(4), np.zeros(4, np.float32))
     with pytest.raises(ValueError, match="a and b must broadcast"):
         e.project_difference(np.zeros((2, 4)), np.zeros((3, 4)))
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_copies_are_embedded_with_their_reference_and_followed(k):
+    x = np.stack([trajectories(4, 50, 60, seed=s) for s in range(3)])
+    got = embed_copies(x, k, progress=False)
+    for i, own in enumerate(x):
+        e = scalar_embedding(own, k)
+        np.testing.assert_array_equal(got.coordinates[i], e.coordinates)
+        np.testing.assert_array_equal(got.explained_variance[i], e.explained_variance)
+        np.testing.assert_allclose(got.separation[i], e.coordinates[1:] - e.coordinates[0], rtol=0, atol=1e-13)
+        np.testing.assert_allclose(got.rms_distance[i], np.sqrt(np.mean((own[1:] - own[0]) ** 2, axis=-1)), rtol=1e-13)
+        np.testing.assert_allclose(
+            np.linalg.norm(got.separation[i], axis=-1), e.project_difference(own[1:], own[0]), rtol=1e-12, atol=1e-18
+        )
+    assert (np.linalg.norm(got.separation, axis=-1) <= got.rms_distance * (1 + 1e-12)).all()
+
+
+def test_copies_with_fewer_directions_than_asked_for():
+    line = np.linspace(0, 1, 20)[:, None] * np.arange(1.0, 6.0)
+    got = embed_copies(np.stack([line, line + np.ones(5)])[None], k=3, progress=False)  # a plane
+    assert np.isfinite(got.explained_variance[0]).tolist() == [True, True, False]
+    assert np.isnan(got.separation[..., 2]).all() and np.isfinite(got.separation[..., :2]).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (2, 1, 4, 5), (0, 2, 4, 5)])
+def test_copies_of_the_wrong_shape(shape):
+    with pytest.raises(ValueError, match=r"snapshots must have shape \(n, 1 \+ copies, times, parameters\)"):
+        embed_copies(np.zeros(shape))

@@ -10,7 +10,7 @@
 
 from . import claims
 from .decorrelation import decorrelation_time, embedding_time
-from .embedding import Embedding, scalar_embedding
+from .embedding import Embedding, embed_copies, scalar_embedding
 from .ensembles import Divergence, Interrupted, Trajectories, diverge, perturb, train
 from .intermittency import Collapse, MapComparison, RungChanges, collapse, compare_with_map, map_exponents, rung_changes
 from .maps import GradientDescent, SoftmaxMap
@@ -60,6 +60,7 @@ __all__ = [
     "digits",
     "displacement",
     "diverge",
+    "embed_copies",
     "embedding_time",
     "expansion_rate",
     "fit_skew_lognormal",

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import _validate
+from .engines import _bar
 
-__all__ = ["METHODS", "Embedding", "scalar_embedding"]
+__all__ = ["METHODS", "EmbeddedCopies", "Embedding", "embed_copies", "scalar_embedding"]
 
 METHODS = ("auto", "svd", "gram", "krylov")
 BLOCK = 2**20  # entries of a block of columns, 8 MiB: in the cache, and few enough calls for two busy cores
 WIDE = 2**22  # the same where each block costs a pass over the Gram matrix
-SMALL = 2**22, 2e9  # entries and entries * min(N, P) up to which a centred copy and its full SVD are cheapest
+SMALL = 2**22, 1e8  # entries and entries * min(N, P) up to which a centred copy and its full SVD are cheapest
 TOLERANCE = 1e-13  # of a Krylov eigenpair: residual over the largest eigenvalue
 RESOLVED = (
     1e-11  # variance over the largest variance, below which a direction is lost in the rounding of the Gram matrix
@@ -101,6 +102,31 @@ class Embedding:
         return np.linalg.norm(_project(a, b, self.components), axis=-1)
 
 
+@dataclass(frozen=True, eq=False)
+class EmbeddedCopies:
+    """What :func:`embed_copies` returns: n initial conditions, m copies of each, r times, k coordinates.
+
+    Where an initial condition has fewer than k directions that stand out from rounding, the others are nan.
+
+    Attributes
+    ----------
+    coordinates : ndarray (n, 1 + m, r, k)
+        Embedded trajectories, the reference first; each initial condition has axes of its own.
+    separation : ndarray (n, m, r, k)
+        z_copy - z_reference by direction, with its sign, computed as the projection of the difference of the weights. The
+        separation in the first j dimensions is the Euclidean norm over the first j.
+    rms_distance : ndarray (n, m, r)
+        D between copy and reference, the upper bound of that norm.
+    explained_variance : ndarray (n, k)
+        Share of the total variance that each coordinate carries.
+    """
+
+    coordinates: np.ndarray = field(repr=False)
+    separation: np.ndarray = field(repr=False)
+    rms_distance: np.ndarray = field(repr=False)
+    explained_variance: np.ndarray = field(repr=False)
+
+
 def scalar_embedding(
     snapshots: np.ndarray, k: int = 1, *, method: str = "auto", towards: np.ndarray | None = None, seed: int = 0
 ) -> Embedding:
@@ -153,6 +179,70 @@ def scalar_embedding(
     >>> e.coordinates.round(6).ravel(), e.explained_variance.round(6)
     (array([-3.535534,  0.      ,  3.535534]), array([1.]))
     """
+    found, resolved = _embed(snapshots, k, method, towards, seed)
+    if resolved < k:
+        raise ValueError(f"k must be at most {resolved}, the directions that stand out from rounding, got {k}")
+    return found
+
+
+def embed_copies(
+    snapshots: np.ndarray, k: int = 1, *, method: str = "auto", seed: int = 0, progress: bool | None = None
+) -> EmbeddedCopies:
+    """Embed each initial condition together with its copies, and follow how far the copies are from it.
+
+    Parameters
+    ----------
+    snapshots : ndarray (n, 1 + m, r, P)
+        As in ``diverge(..., record=("weights",)).snapshots``: the reference first, then its copies.
+    k, method, seed
+        As in :func:`scalar_embedding`.
+    progress : bool, optional
+        As in :func:`~trajlib.ensembles.train`.
+
+    Returns
+    -------
+    EmbeddedCopies
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`scalar_embedding`, or if there are no copies.
+
+    Examples
+    --------
+    >>> w = np.cumsum(np.random.default_rng(0).standard_normal((2, 4, 30, 8)), axis=2)
+    >>> e = embed_copies(w, k=2)
+    >>> e.coordinates.shape, bool((np.linalg.norm(e.separation, axis=-1) <= e.rms_distance + 1e-12).all())
+    ((2, 4, 30, 2), True)
+    """
+    _validate.float64("snapshots", snapshots)
+    if snapshots.ndim != 4 or len(snapshots) == 0 or snapshots.shape[1] < 2:
+        raise ValueError(f"snapshots must have shape (n, 1 + copies, times, parameters), got {snapshots.shape}")
+    n, m, r, p = snapshots.shape
+    out = EmbeddedCopies(
+        np.full((n, m, r, k), np.nan),
+        np.full((n, m - 1, r, k), np.nan),
+        np.empty((n, m - 1, r)),
+        np.full((n, k), np.nan),
+    )
+    bar = _bar(progress, n, "embed")
+    for i, x in enumerate(snapshots):
+        found, resolved = _embed(x, k, method, None, seed)
+        out.coordinates[i, ..., :resolved] = found.coordinates[..., :resolved]
+        out.separation[i, ..., :resolved] = _project(x[1:], x[0], found.components[:resolved])
+        out.explained_variance[i, :resolved] = found.explained_variance[:resolved]
+        for c in range(m - 1):
+            away = x[1 + c] - x[0]
+            out.rms_distance[i, c] = np.sqrt(np.einsum("tp,tp->t", away, away) / p)
+        if bar is not None:
+            bar.update()
+    if bar is not None:
+        bar.close()
+    return out
+
+
+def _embed(snapshots: np.ndarray, k: int, method: str, towards: np.ndarray | None, seed: int) -> tuple[Embedding, int]:
+    """The embedding, and how many of its k directions stand out from rounding."""
     x = np.asarray(_validate.float64("snapshots", snapshots))  # a memmap stays on disk, but as a plain array
     if x.ndim < 2 or x.shape[-1] == 0:
         raise ValueError(f"snapshots must have shape (..., parameters), at least one of each, got {x.shape}")
@@ -178,9 +268,8 @@ def scalar_embedding(
     coordinates = _project(x, mean, components)
     variance = np.square(coordinates).reshape(n, k).mean(axis=0)
     resolved = int((variance > RESOLVED * variance[0]).sum())
-    if resolved < k:
-        raise ValueError(f"k must be at most {resolved}, the directions that stand out from rounding, got {k}")
-    return Embedding(coordinates, np.minimum(variance * p / total, 1.0), components, mean, total / p, method)
+    found = Embedding(coordinates, np.minimum(variance * p / total, 1.0), components, mean, total / p, method)
+    return found, resolved
 
 
 def _columns(n: int, p: int, entries: int) -> Iterator[slice]:

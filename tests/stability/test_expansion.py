@@ -102,6 +102,47 @@ def test_leading_shapes_and_a_single_series():
     np.testing.assert_array_equal(fit.rate[1, 2], tl.expansion_rate(distance[1, 2]).rate)
 
 
+def test_given_windows_are_fitted_as_they_are():
+    d = noisy(6)
+    found = tl.expansion_rate(d)
+    again = tl.expansion_rate(d, window=(found.start, found.stop))
+    for name in ("rate", "standard_error", "intercept", "r2", "start", "stop", "reason"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
+    for i, (fit, y) in enumerate(zip(d, np.log(d.mean(axis=1)), strict=True)):
+        want = linregress(T[12:31], y[12:31])
+        got = tl.expansion_rate(fit, window=(12, 31))
+        np.testing.assert_allclose([got.rate, got.r2], [want.slope, want.rvalue**2], rtol=1e-9, err_msg=str(i))
+
+
+def test_a_negative_window_is_none():
+    fit = tl.expansion_rate(noisy(3), window=(np.array([0, -1, 5]), np.array([40, -1, 45])))
+    assert fit.reason[1] == "no window" and np.isnan(fit.rate[1]) and np.isfinite(fit.rate[[0, 2]]).all()
+
+
+def test_narrow_widths():
+    d = np.minimum(1e-8 * np.exp(0.8 * T), 1.0)[None, None]  # 23 steps of growth
+    assert tl.expansion_rate(d).rate[0] < 0.79
+    fit = tl.expansion_rate(d, widths=(10, 15))
+    assert fit.rate[0] == pytest.approx(0.8, rel=1e-9) and fit.stop[0] - fit.start[0] in (10, 15)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"widths": ()}, ValueError, "at least one width"),
+        ({"widths": (2,)}, ValueError, "widths must be an integer >= 3"),
+        ({"window": 3}, ValueError, r"window must be \(start, stop\)"),
+        ({"window": (np.zeros(4, int), 40)}, ValueError, r"arrays of shape \(3,\)"),
+        ({"window": (0.0, 40)}, TypeError, "window must hold integers"),
+        ({"window": (10, 202)}, ValueError, "got 10 to 202"),
+        ({"window": (10, 5)}, ValueError, "got 10 to 5"),
+    ],
+)
+def test_bad_windows(options, error, message):
+    with pytest.raises(error, match=message):
+        tl.expansion_rate(noisy(3), **options)
+
+
 def test_mean_over_copies_comes_before_the_logarithm():
     one, two = np.exp(0.1 * T), np.exp(0.3 * T - 5)
     fit = tl.expansion_rate(np.stack([one, two])[None])

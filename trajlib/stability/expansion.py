@@ -7,9 +7,11 @@ point, so there are four rules to compare, and every fit says why it was or was 
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import _validate
 
@@ -53,7 +55,13 @@ class ExpansionFit:
 
 
 def expansion_rate(
-    distance: np.ndarray, *, rule: str = "best_window", min_r2: float = 0.9, min_rate: float = 0.05
+    distance: np.ndarray,
+    *,
+    rule: str = "best_window",
+    widths: Sequence[int] = WIDTHS,
+    window: tuple[ArrayLike, ArrayLike] | None = None,
+    min_r2: float = 0.9,
+    min_rate: float = 0.05,
 ) -> ExpansionFit:
     """Fit ln d(t) = ln d(0) + Λ t in a window, d being the mean over the copies.
 
@@ -66,6 +74,12 @@ def expansion_rate(
         ``from_start``: the same widths, start 0. ``longest_window``: the longest window,
         of any multiple of 5 steps from 30, whose R² exceeds ``min_r2``.
         ``threshold``: from the first d above 10 d(0) to the first above a tenth of the plateau (median of the last quarter).
+    widths : sequence of int
+        Other widths for ``best_window`` and ``from_start``, in steps, each at least 3. Where separations saturate within tens of
+        steps, the paper's widths do not fit into the growth.
+    window : (start, stop), optional
+        One window start <= t < stop for all, or arrays of the leading shape (...) with one for each, in place of a rule: to fit
+        two distances in the same window, pass the ``start`` and ``stop`` of the other's fit. Negative: no window.
     min_r2, min_rate : float
         The filter: fits with an R² or a rate (per step) not above these are not kept.
 
@@ -76,7 +90,8 @@ def expansion_rate(
     Raises
     ------
     TypeError, ValueError
-        If the rule is unknown, or the distances are not float64, negative, or shorter than 30 steps.
+        If the rule is unknown, a width or window is out of range, or the distances are not float64, negative, or shorter than
+        the narrowest window.
 
     References
     ----------
@@ -94,15 +109,19 @@ def expansion_rate(
     for name, value in (("min_r2", min_r2), ("min_rate", min_rate)):
         if not isinstance(value, numbers.Real) or not np.isfinite(float(value)):
             raise TypeError(f"{name} must be a finite number, got {value!r}")
-    if distance.ndim < 2 or distance.shape[-2] == 0 or distance.shape[-1] < WIDTHS[0]:
-        raise ValueError(f"distance must have shape (..., copies, at least {WIDTHS[0]} steps), got {distance.shape}")
+    widths = tuple(_validate.count("widths", w, 3) for w in widths)
+    if not widths:
+        raise ValueError("widths must hold at least one width")
+    least = 3 if window is not None or rule == "threshold" else min(WIDTHS if rule == "longest_window" else widths)
+    if distance.ndim < 2 or distance.shape[-2] == 0 or distance.shape[-1] < least:
+        raise ValueError(f"distance must have shape (..., copies, at least {least} steps), got {distance.shape}")
     if (distance < 0).any():
         raise ValueError("distance must not be negative")
     with np.errstate(over="ignore"):
         mean = distance.mean(axis=-2)
     lead, steps = mean.shape[:-1], mean.shape[-1]
     mean = mean.reshape(-1, steps)
-    starts, stops = _windows(rule, mean, steps)
+    starts, stops = _windows(rule, mean, steps, widths) if window is None else _given(window, lead, steps)
     fits = _Lines(mean).fit(starts, stops)
     rate, error, intercept, r2 = fits
     with np.errstate(invalid="ignore"):
@@ -134,14 +153,29 @@ def expansion_rate(
     return ExpansionFit(**{name: array.reshape(lead) for name, array in arrays.items()})
 
 
-def _windows(rule: str, mean: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def _given(window, lead: tuple[int, ...], steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """The caller's windows, (networks, 1) each; an empty one where there is none."""
+    try:
+        start, stop = (np.broadcast_to(np.asarray(side), lead) for side in window)
+    except (TypeError, ValueError):
+        raise ValueError(f"window must be (start, stop), numbers or arrays of shape {lead}, got {window!r}") from None
+    if not all(np.issubdtype(side.dtype, np.integer) for side in (start, stop)):
+        raise TypeError(f"window must hold integers, got {start.dtype} and {stop.dtype}")
+    wrong = (start >= 0) & ((stop < start) | (stop > steps))
+    if wrong.any():
+        raise ValueError(f"window must lie in 0 <= start <= stop <= {steps}, got {start[wrong][0]} to {stop[wrong][0]}")
+    none = start < 0
+    return tuple(np.where(none, 0, side).reshape(-1, 1).astype(np.int64) for side in (start, stop))
+
+
+def _windows(rule: str, mean: np.ndarray, steps: int, widths: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Starts and stops of the windows to try, (1, windows), or (networks, 1) where each network has its own."""
     if rule == "threshold":
         plateau = np.median(mean[:, -max(1, steps // 4) :], axis=1, keepdims=True)
         start = _first(mean > 10 * mean[:, :1])
         return start[:, None], _first(mean > plateau / 10)[:, None]
     first = [0] if rule == "from_start" else range(0, steps, 5) if rule == "longest_window" else STARTS
-    width = range(WIDTHS[0], steps + 1, 5) if rule == "longest_window" else WIDTHS
+    width = range(WIDTHS[0], steps + 1, 5) if rule == "longest_window" else widths
     pairs = [(s, s + w) for s in first for w in width if s + w <= steps]
     starts, stops = np.array(pairs, dtype=np.int64).T
     return starts[None], stops[None]
