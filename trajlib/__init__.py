@@ -16,19 +16,25 @@ from .intermittency import Collapse, MapComparison, RungChanges, collapse, compa
 from .maps import GradientDescent, SoftmaxMap
 from .mnist import mnist
 from .networks import Layers, Perceptron
-from .skewlognormal import fit_skew_lognormal
-from .spacings import asymptotic_spacings
+from .skewlognormal import SkewLognormal, fit_skew_lognormal, skew_lognormal_test
+from .spacings import asymptotic_spacings, compare_spacings, rescale, spacing_null
 from .stability.distances import displacement, l1_distance, path_length
 from .stability.expansion import ExpansionFit, expansion_rate
 from .stability.lyapunov import Spectrum, lyapunov_spectrum, sharpness
 from .stability.phases import Phases, PhaseStatistics, detect_period, phases
 from .stability.series import Autocorrelation, LocalExponents, autocorrelation, local_exponents
 from .stability.tangent import Tangent, tangent
-from .sweeps import Sweep, SweepError, open_sweep, sweep
+from .sweeps import Sweep, SweepError, bundled_sweep, open_sweep, sweep
 from .tasks import Task, digits, iris
 
 __version__ = "0.1.0"
 __all__ = [
+    "bundled_sweep",
+    "spacing_null",
+    "rescale",
+    "compare_spacings",
+    "skew_lognormal_test",
+    "SkewLognormal",
     "Autocorrelation",
     "Collapse",
     "Divergence",

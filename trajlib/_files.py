@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def data_file(name: str) -> Path:
-    """Path of a data file that travels with the library."""
+    """Path of a data file or folder that travels with the library."""
     here = Path(__file__).parent
     for folder in (here / "_data", here.parent / "data"):
-        if (folder / name).is_file():
+        if (folder / name).exists():
             return folder / name
     raise FileNotFoundError(f"trajlib's data file {name!r} is missing; install trajlib again")

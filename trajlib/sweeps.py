@@ -32,9 +32,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _shards, _validate
+from ._files import data_file
 from .ensembles import Interrupted
 
-__all__ = ["Check", "Sweep", "SweepError", "SweepInterrupted", "open_sweep", "sweep"]
+__all__ = ["bundled_sweep", "Check", "Sweep", "SweepError", "SweepInterrupted", "open_sweep", "sweep"]
 
 MANIFEST, FORMAT = "manifest.json", 1
 PACKAGES = ("trajlib", "numpy", "scipy", "numba", "torch")
@@ -218,6 +219,26 @@ def open_sweep(folder: str | os.PathLike) -> Sweep:
             f"{path} is not the manifest of a sweep in format {FORMAT}; was it written by a newer trajlib?"
         )
     return Sweep(Path(folder), *_expand(book["axes"] or book["cells"]), book)
+
+
+def bundled_sweep(name: str) -> Sweep:
+    """A sweep that travels with the library: "mnist/subset" or "mnist/full", the runs of the chapter on scalar embedding.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name.
+
+    Examples
+    --------
+    >>> bundled_sweep("mnist/subset").manifest["fixed"]["steps"]
+    200
+    """
+    folder = data_file("mnist").parent
+    known = sorted(path.parent.relative_to(folder).as_posix() for path in folder.glob(f"*/*/{MANIFEST}"))
+    if name not in known:
+        raise ValueError(f"name must be one of {', '.join(map(repr, known))}, got {name!r}")
+    return open_sweep(folder / name)
 
 
 def sweep(

@@ -10,13 +10,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from . import plots
+from .embedding import embed_copies
 from .ensembles import diverge, train
 from .intermittency import collapse, compare_with_map
 from .maps import GradientDescent
 from .networks import Perceptron
 from .tasks import Task, iris
 
-__all__ = ["collapse_lab", "divergence_lab"]
+__all__ = ["collapse_lab", "divergence_lab", "embedding_lab"]
 
 
 def _panel(controls: dict[str, widgets.Widget], draw) -> widgets.Widget:
@@ -139,6 +140,49 @@ def collapse_lab(network: Perceptron, *, lr: float = 5.0, split_seed: int = 0, s
         right.set(xlabel="step", title=f"{on}, {state.rung[0]} units on, κ = {state.kappa[0]:.2f}")
         right.ticklabel_format(useOffset=False)
         right.legend(frameon=True)
+        return figure
+
+    return _panel(controls, draw)
+
+
+def embedding_lab(network: Perceptron, task: Task, *, lr: float = 5.0, steps: int = 200) -> widgets.Widget:
+    """A panel that lays one initial condition and its copies out on a line.
+
+    Parameters
+    ----------
+    network : Perceptron
+        What is trained.
+    task : Task
+        What it learns.
+    lr, steps
+        Where the controls stand at first.
+
+    Returns
+    -------
+    ipywidgets.Widget
+    """
+    wide = _wide()
+    controls = {
+        "lr": widgets.FloatLogSlider(value=lr, min=-3, max=1.5, step=0.05, description="learning rate", **wide),
+        "radius": widgets.FloatLogSlider(value=1e-8, min=-14, max=-1, step=0.5, description="radius", **wide),
+        "copies": widgets.IntSlider(value=5, min=1, max=25, description="copies", **wide),
+        "steps": widgets.IntSlider(value=steps, min=20, max=1000, step=20, description="steps", **wide),
+        "seed": widgets.BoundedIntText(value=0, min=0, max=10**6, description="seed", **wide),
+    }
+
+    def draw(lr, radius, copies, steps, seed):
+        gd = GradientDescent(network, task, lr=lr)
+        w0 = network.init(1, seed=seed)
+        div = diverge(gd, w0, radius=radius, copies=copies, steps=steps, seed=seed, record=("weights",), progress=False)
+        assert div.snapshots is not None
+        e = embed_copies(div.snapshots, progress=False)
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.4))
+        left.plot(div.times, e.coordinates[0, 1:, :, 0].T, color=plots.PALE, ls="-", lw=1)
+        left.plot(div.times, e.coordinates[0, 0, :, 0], color=plots.INK, ls="-")
+        left.set(xlabel="step", ylabel="z", title=f"explained {100 * e.explained_variance[0, 0]:.0f} %")
+        plots.divergence_panel(right, div.times, np.abs(e.separation[0, ..., 0]))
+        right.plot(div.times, e.rms_distance[0].mean(axis=0), color=plots.COLOURS["vermilion"], ls="--")
+        right.set(xlabel="step", yscale="log", title="separation (dashed: all dimensions)")
         return figure
 
     return _panel(controls, draw)
