@@ -37,11 +37,12 @@ def pytorch_loop(gd, w0, steps):
     from torch import nn
 
     torch.set_num_threads(1)  # more of them make products this small several times slower
+    activation = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh}[gd.network.activation]
     x, y = torch.tensor(gd.task.x), torch.tensor(gd.task.y)
     losses, finals = np.empty((len(w0), steps)), []
     for i, start in enumerate(w0):
         W1, b1, W2, b2 = map(torch.tensor, gd.network.unpack(start))
-        model = nn.Sequential(nn.Linear(*W1.shape), nn.Sigmoid(), nn.Linear(*W2.shape)).double()
+        model = nn.Sequential(nn.Linear(*W1.shape), activation(), nn.Linear(*W2.shape)).double()
         with torch.no_grad():
             for parameter, value in zip(model.parameters(), (W1.T, b1, W2.T, b2), strict=True):
                 parameter.copy_(value)
@@ -72,7 +73,7 @@ def pytorch_batched(gd, w0, steps, block=None):
     W1, b1, W2, b2 = parameters = [torch.tensor(a).requires_grad_() for a in gd.network.unpack(w0)]
     losses = []
     for _ in range(steps):
-        hidden = torch.sigmoid(W1.mT @ x + b1[..., None])
+        hidden = getattr(torch, gd.network.activation)(W1.mT @ x + b1[..., None])
         loss = cross_entropy(W2.mT @ hidden + b2[..., None], y, reduction="none").mean(dim=1)
         gradients = torch.autograd.grad(loss.sum(), parameters)
         with torch.no_grad():
