@@ -16,6 +16,8 @@ from .intermittency import Collapse, MapComparison, RungChanges, collapse, compa
 from .maps import GradientDescent, SoftmaxMap
 from .mnist import mnist
 from .networks import Layers, Perceptron
+from .prediction import Prediction, assign_folds, baselines, outcomes, predict_outcome
+from .roc import AUC, AUCDifference, RocCurve, auc, compare_auc, roc_curve
 from .skewlognormal import fit_skew_lognormal
 from .spacings import asymptotic_spacings
 from .stability.distances import displacement, l1_distance, path_length
@@ -24,11 +26,14 @@ from .stability.lyapunov import Spectrum, lyapunov_spectrum, sharpness
 from .stability.phases import Phases, PhaseStatistics, detect_period, phases
 from .stability.series import Autocorrelation, LocalExponents, autocorrelation, local_exponents
 from .stability.tangent import Tangent, tangent
+from .stopping import StoppingRule, indicator_cost, step_cost, stopping_rule
 from .sweeps import Sweep, SweepError, open_sweep, sweep
-from .tasks import Task, digits, iris
+from .tasks import Task, digits, iris, plane
 
 __version__ = "0.1.0"
 __all__ = [
+    "AUC",
+    "AUCDifference",
     "Autocorrelation",
     "Collapse",
     "Divergence",
@@ -42,18 +47,25 @@ __all__ = [
     "Perceptron",
     "PhaseStatistics",
     "Phases",
+    "Prediction",
+    "RocCurve",
     "RungChanges",
     "SoftmaxMap",
     "Spectrum",
+    "StoppingRule",
     "Sweep",
     "SweepError",
     "Tangent",
     "Task",
     "Trajectories",
+    "assign_folds",
     "asymptotic_spacings",
+    "auc",
     "autocorrelation",
+    "baselines",
     "claims",
     "collapse",
+    "compare_auc",
     "compare_with_map",
     "decorrelation_time",
     "detect_period",
@@ -63,6 +75,7 @@ __all__ = [
     "embedding_time",
     "expansion_rate",
     "fit_skew_lognormal",
+    "indicator_cost",
     "iris",
     "l1_distance",
     "local_exponents",
@@ -70,12 +83,18 @@ __all__ = [
     "map_exponents",
     "mnist",
     "open_sweep",
+    "outcomes",
     "path_length",
     "perturb",
     "phases",
+    "plane",
+    "predict_outcome",
+    "roc_curve",
     "rung_changes",
     "scalar_embedding",
     "sharpness",
+    "step_cost",
+    "stopping_rule",
     "sweep",
     "tangent",
     "train",

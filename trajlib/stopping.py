@@ -114,7 +114,7 @@ def step_cost(network: Perceptron, task: Task, indicator: str = "none", *, k: in
     >>> import trajlib as tl
     >>> net, task = tl.Perceptron(2, 2, 1, activation="tanh", loss="half_squared_error"), tl.plane()
     >>> [step_cost(net, task, i) for i in ("none", "gradient norm", "sharpness", "covariant vectors")]
-    [1359, 1368, 5795, 7744]
+    [1359, 1368, 5795, 7589]
     """
     if not isinstance(network, Perceptron) or not isinstance(task, Task):
         raise TypeError(
