@@ -121,7 +121,7 @@ def auc(score: np.ndarray, event: np.ndarray, *, fold: np.ndarray | None = None,
     radius = _unseen(level, pairs) * np.maximum(value, 1 - value)
     lower = np.where(error > 0, lower, np.maximum(value - radius, 0.0))
     upper = np.where(error > 0, upper, np.minimum(value + radius, 1.0))
-    return AUC(value, error, lower, upper)
+    return AUC(*(a[()] for a in (value, error, lower, upper)))
 
 
 def compare_auc(
@@ -177,7 +177,7 @@ def compare_auc(
     with np.errstate(divide="ignore", invalid="ignore"):
         p_value = np.where(error > 0, 2 * ndtr(-np.abs(value) / error), 2 * (1 + np.abs(value)) ** -float(pairs))
     lower, upper = np.maximum(value - radius, -1.0), np.minimum(value + radius, 1.0)
-    return AUCDifference(value, error, lower, upper, np.minimum(p_value, 1.0))
+    return AUCDifference(*(a[()] for a in (value, error, lower, upper, np.minimum(p_value, 1.0))))
 
 
 def roc_curve(score: np.ndarray, event: np.ndarray) -> RocCurve:

@@ -207,8 +207,10 @@ def stopping_rule(
     Returns
     -------
     StoppingRule
-        Intervals are of Clopper and Pearson, given the threshold; for ``saved`` that of the share of stopped runs. The interval of
-        ``cost_per_good`` is from the delta method, on a logarithmic scale: for large samples only.
+        A classifier knows the networks it has learnt from a little better than others, so that the rule may lose a little more
+        good runs than ``max_lost``: ``good_lost`` says how many. Intervals are of Clopper and Pearson, given the threshold;
+        for ``saved`` that of the share of stopped runs. The interval of ``cost_per_good`` is from the delta method, on a
+        logarithmic scale: for large samples only.
 
     Raises
     ------
@@ -249,8 +251,8 @@ def stopping_rule(
     saved = [gain * s - paid for s in _binomial(lost + stopped, n, level)]
     cost = _cost_per_good(lost, stopped, n_good, n_bad, gain, paid, level)
     shares = (_binomial(lost, n_good, level), _binomial(stopped, n_bad, level))
-    estimates = (Estimate(*(a.reshape(shape) for a in e)) for e in (saved, *shares, cost))
-    return StoppingRule(threshold.reshape(shape), *estimates)
+    estimates = (Estimate(*(a.reshape(shape)[()] for a in e)) for e in (saved, *shares, cost))
+    return StoppingRule(threshold.reshape(shape)[()], *estimates)
 
 
 def _checked(score, good, train, max_lost, level) -> tuple[np.ndarray, np.ndarray, float]:
