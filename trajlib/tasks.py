@@ -214,7 +214,7 @@ def plane(kind: str = "parabola", n: int = 50, seed: int = 0, *, n_test: int = 1
     n, n_test : int
         Points to train on, at least 1, and to test on, from the same law.
     seed : int
-        Of the points (PCG64). The training points do not depend on ``n_test``, nor all points on ``kind``.
+        Of the points (PCG64). The training points do not depend on ``n_test``, and no point on ``kind``.
 
     Returns
     -------
