@@ -93,9 +93,9 @@ def step_cost(network: Perceptron, task: Task, indicator: str = "none", *, k: in
     update                p
     loss                  N c more
     weight, gradient norm p more
-    Hessian               N [h c + c (d + 1) h + c p (p + 1) / 2 + h c + c (d + 1) h], where the third term is one
-                          half of the Gauss-Newton part, by symmetry; 2 N c p more with a softmax; N [h c + 2 h + h (d + 1) (d + 2) / 2] more where the
-                          activation has a curvature (not relu)
+    Hessian               N [h c + c (d + 1) h + c p (p + 1) / 2 + h c + c (d + 1) h], where the third term is one half of
+                          the Gauss-Newton part, by symmetry; 2 N c p more with a softmax; and
+                          N [h c + 2 h + h (d + 1) (d + 2) / 2] more where the activation has a curvature (not relu)
     sharpness             the Hessian, and 2 p³ / 3 to reduce it to tridiagonal form
     k tangent vectors     p k (the step itself) and the cheaper of: the Hessian and p² k; or k Hessian-vector products, each
                           two gradients (Pearlmutter)
