@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom, ks_2samp, kstest
 
-from trajlib.spacings import asymptotic_spacings, compare_spacings, rescale, spacing_null
+from trajlib.spacings import asymptotic_spacings, compare_spacings, rescale_spacings, spacing_null
 
 
 def test_spacings_by_hand():
@@ -25,10 +25,10 @@ def test_spacings_by_hand():
 @pytest.mark.parametrize("how", ["mean", "median", "log"])
 def test_rescaling(how):
     x = np.random.default_rng(1).lognormal(size=(4, 7, 5))
-    got = rescale(x, how)
+    got = rescale_spacings(x, how)
     centre = {"mean": np.mean, "median": np.median, "log": lambda a, axis: np.exp(np.log(a).mean(axis=axis))}[how]
     np.testing.assert_allclose(centre(got, axis=-1), 1, rtol=1e-12)
-    np.testing.assert_allclose(rescale(3 * x, how), got, rtol=1e-12)
+    np.testing.assert_allclose(rescale_spacings(3 * x, how), got, rtol=1e-12)
     np.testing.assert_allclose(got / got[..., :1], x / x[..., :1], rtol=1e-12)
 
 
@@ -96,11 +96,11 @@ def test_rejection_rate_and_power():
         (lambda: asymptotic_spacings(np.full((3, 60), np.nan)), ValueError, "z must be finite"),
         (lambda: asymptotic_spacings([[1.0], [2.0]]), TypeError, "z must be a numpy array"),
         (lambda: asymptotic_spacings(np.zeros((3, 60)), last=0), ValueError, "last must be an integer >= 1"),
-        (lambda: rescale(np.array([1.0, -1.0])), ValueError, "not negative"),
-        (lambda: rescale(np.zeros((2, 0))), ValueError, "at least one in the last axis"),
-        (lambda: rescale(np.array([0.0, 0.0])), ValueError, "a mean of zero"),
-        (lambda: rescale(np.array([0.0, 1.0]), "log"), ValueError, "a log of zero"),
-        (lambda: rescale(np.ones(3), "mode"), ValueError, "how must be one of"),
+        (lambda: rescale_spacings(np.array([1.0, -1.0])), ValueError, "not negative"),
+        (lambda: rescale_spacings(np.zeros((2, 0))), ValueError, "at least one in the last axis"),
+        (lambda: rescale_spacings(np.array([0.0, 0.0])), ValueError, "a mean of zero"),
+        (lambda: rescale_spacings(np.array([0.0, 1.0]), "log"), ValueError, "a log of zero"),
+        (lambda: rescale_spacings(np.ones(3), "mode"), ValueError, "how must be one of"),
         (lambda: spacing_null("cauchy"), ValueError, "kind must be one of"),
         (lambda: spacing_null(points=2), ValueError, "points must be an integer >= 3"),
         (lambda: spacing_null(seed=-1), ValueError, "seed must be an integer"),

@@ -158,3 +158,60 @@ def test_a_constant_feature_with_a_rounding_error_is_only_centred():
     x = np.column_stack([np.full(10, 0.1), np.arange(10.0)])
     task = tl.Task("c", x=x, y=np.arange(10) % 2, x_test=np.array([[0.2, 1.0]]), y_test=np.array([0])).standardised()
     assert (task.x[:, 0] == 0).all() and task.x_test[0, 0] == pytest.approx(0.1)
+
+
+FORMULAS = {
+    "parabola": lambda u, v: (u + v) ** 2 / 1.2,
+    "ridge": lambda u, v: 3 * abs(u + v),
+    "saddle": lambda u, v: 2 * u * v,
+    "wave": lambda u, v: 4 * np.cos(np.pi * (u + v) / 4),
+    "step": lambda u, v: 4.0 if u + v > 0 else -4.0,
+    "linear": lambda u, v: 2 * u - 2 * v,
+}
+
+
+@pytest.mark.parametrize("kind", tl.tasks.PLANES)
+def test_planes(kind):
+    task = tl.plane(kind)
+    assert task.x.shape == (50, 2) and task.x_test.shape == (1000, 2) and not task.is_classification
+    for x, y in ((task.x, task.y), (task.x_test, task.y_test)):
+        assert -2 <= x.min() < -1.5 and 1.5 < x.max() <= 2
+        np.testing.assert_allclose(y, [FORMULAS[kind](u, v) for u, v in x], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(task.x_test.mean(axis=0), 0, atol=4 * 2 / np.sqrt(3000))
+    np.testing.assert_allclose(np.cov(task.x_test.T), np.eye(2) * 4 / 3, atol=0.15)
+    assert tl.plane().name == "plane, parabola"
+
+
+def test_points_of_a_plane():
+    task = tl.plane("saddle", seed=3)
+    for other in (tl.plane("ridge", seed=3), tl.plane("saddle", seed=3, n_test=0)):
+        np.testing.assert_array_equal(other.x, task.x)
+    np.testing.assert_array_equal(tl.plane("ridge", seed=3).x_test, task.x_test)
+    assert (tl.plane("saddle", seed=4).x != task.x).all()
+    assert tl.plane(n=7, n_test=0).x_test.shape == (0, 2)
+
+
+@pytest.mark.parametrize("kind, spread", [("parabola", (0.3, 0.2)), ("ridge", (0.2, 0.1)), ("step", (0.3, 0.1))])
+def test_final_losses_of_planes_spread(kind, spread):
+    """Over both activations, with 100 networks each: shares that end below 4 and above 100."""
+    final = []
+    for activation in ("tanh", "relu"):
+        net = tl.Perceptron(2, 2, 1, activation=activation, loss="half_squared_error")
+        gd = tl.GradientDescent(net, tl.plane(kind), lr=1e-3)
+        final.append(tl.train(gd, net.init(100, seed=0), steps=4000, record=("loss",), every=4000).loss[:, -1])
+    outcome = tl.outcomes(np.concatenate(final))
+    assert (outcome == 0).mean() > spread[0] and (outcome == 2).mean() > spread[1]
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        ({"kind": "torus"}, ValueError, "kind must be one of 'parabola', 'ridge'"),
+        ({"n": 0}, ValueError, "n must be an integer >= 1"),
+        ({"n_test": -1}, ValueError, "n_test must be an integer >= 0"),
+        ({"seed": 1.5}, TypeError, "seed must be an integer >= 0"),
+    ],
+)
+def test_planes_that_are_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        tl.plane(**arguments)

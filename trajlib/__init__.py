@@ -16,25 +16,24 @@ from .intermittency import Collapse, MapComparison, RungChanges, collapse, compa
 from .maps import GradientDescent, SoftmaxMap
 from .mnist import mnist
 from .networks import Layers, Perceptron
+from .prediction import Prediction, assign_folds, baselines, outcomes, predict_outcome
+from .roc import AUC, AUCDifference, RocCurve, auc, compare_auc, roc_curve
 from .skewlognormal import SkewLognormal, fit_skew_lognormal, skew_lognormal_test
-from .spacings import asymptotic_spacings, compare_spacings, rescale, spacing_null
+from .spacings import asymptotic_spacings, compare_spacings, rescale_spacings, spacing_null
 from .stability.distances import displacement, l1_distance, path_length
 from .stability.expansion import ExpansionFit, expansion_rate
 from .stability.lyapunov import Spectrum, lyapunov_spectrum, sharpness
 from .stability.phases import Phases, PhaseStatistics, detect_period, phases
 from .stability.series import Autocorrelation, LocalExponents, autocorrelation, local_exponents
 from .stability.tangent import Tangent, tangent
+from .stopping import StoppingRule, indicator_cost, step_cost, stopping_rule
 from .sweeps import Sweep, SweepError, bundled_sweep, open_sweep, sweep
-from .tasks import Task, digits, iris
+from .tasks import Task, digits, iris, plane
 
 __version__ = "0.1.0"
 __all__ = [
-    "bundled_sweep",
-    "spacing_null",
-    "rescale",
-    "compare_spacings",
-    "skew_lognormal_test",
-    "SkewLognormal",
+    "AUC",
+    "AUCDifference",
     "Autocorrelation",
     "Collapse",
     "Divergence",
@@ -48,18 +47,28 @@ __all__ = [
     "Perceptron",
     "PhaseStatistics",
     "Phases",
+    "Prediction",
+    "RocCurve",
     "RungChanges",
+    "SkewLognormal",
     "SoftmaxMap",
     "Spectrum",
+    "StoppingRule",
     "Sweep",
     "SweepError",
     "Tangent",
     "Task",
     "Trajectories",
+    "assign_folds",
     "asymptotic_spacings",
+    "auc",
     "autocorrelation",
+    "baselines",
+    "bundled_sweep",
     "claims",
     "collapse",
+    "compare_auc",
+    "compare_spacings",
     "compare_with_map",
     "decorrelation_time",
     "detect_period",
@@ -70,6 +79,7 @@ __all__ = [
     "embedding_time",
     "expansion_rate",
     "fit_skew_lognormal",
+    "indicator_cost",
     "iris",
     "l1_distance",
     "local_exponents",
@@ -77,12 +87,21 @@ __all__ = [
     "map_exponents",
     "mnist",
     "open_sweep",
+    "outcomes",
     "path_length",
     "perturb",
     "phases",
+    "plane",
+    "predict_outcome",
+    "rescale_spacings",
+    "roc_curve",
     "rung_changes",
     "scalar_embedding",
     "sharpness",
+    "skew_lognormal_test",
+    "spacing_null",
+    "step_cost",
+    "stopping_rule",
     "sweep",
     "tangent",
     "train",

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import _validate
 
-__all__ = ["SpacingComparison", "asymptotic_spacings", "compare_spacings", "rescale", "spacing_null"]
+__all__ = ["SpacingComparison", "asymptotic_spacings", "compare_spacings", "rescale_spacings", "spacing_null"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def asymptotic_spacings(z: np.ndarray, last: int = 50) -> np.ndarray:
     return np.diff(np.sort(z[..., -last:].mean(axis=-1), axis=-1), axis=-1)
 
 
-def rescale(spacings: np.ndarray, how: str = "mean") -> np.ndarray:
+def rescale_spacings(spacings: np.ndarray, how: str = "mean") -> np.ndarray:
     """Spacings (..., m) over their mean, their median or ("log") their geometric mean along the last axis.
 
     Raises
@@ -83,7 +83,7 @@ def rescale(spacings: np.ndarray, how: str = "mean") -> np.ndarray:
 
     Examples
     --------
-    >>> rescale(np.array([1.0, 2.0, 6.0]), "median")
+    >>> rescale_spacings(np.array([1.0, 2.0, 6.0]), "median")
     array([0.5, 1. , 3. ])
     """
     spacings = _validate.finite("spacings", _validate.float64("spacings", spacings))
@@ -114,7 +114,7 @@ def spacing_null(
     points, groups : int
         Points a group, as many as trajectories (m + 1); number of groups.
     how : str
-        As in :func:`rescale`.
+        As in :func:`rescale_spacings`.
     seed : int
         Of the points (PCG64).
 
@@ -126,7 +126,7 @@ def spacing_null(
     _validate.choice("kind", kind, ("normal", "uniform"))
     shape = _validate.count("groups", groups, 1), _validate.count("points", points, 3)
     rng = np.random.Generator(np.random.PCG64(_validate.count("seed", seed)))
-    return rescale(np.diff(np.sort(rng.standard_normal(shape) if kind == "normal" else rng.random(shape)), axis=1), how)
+    return rescale_spacings(np.diff(np.sort(rng.standard_normal(shape) if kind == "normal" else rng.random(shape)), axis=1), how)
 
 
 def compare_spacings(a: np.ndarray, b: np.ndarray, *, permutations: int = 999, seed: int = 0) -> SpacingComparison:
