@@ -18,10 +18,13 @@ from .mnist import mnist
 from .networks import Layers, Perceptron
 from .skewlognormal import fit_skew_lognormal
 from .spacings import asymptotic_spacings
+from .stability.covariant import CovariantVectors, covariant_vectors, pair_angles
 from .stability.distances import displacement, l1_distance, path_length
 from .stability.expansion import ExpansionFit, expansion_rate
+from .stability.finite_time import FiniteTimeExponents, finite_time_exponents
 from .stability.lyapunov import Spectrum, lyapunov_spectrum, sharpness
 from .stability.phases import Phases, PhaseStatistics, detect_period, phases
+from .stability.present import PresentVectors, present_vectors
 from .stability.series import Autocorrelation, LocalExponents, autocorrelation, local_exponents
 from .stability.tangent import Tangent, tangent
 from .sweeps import Sweep, SweepError, open_sweep, sweep
@@ -31,9 +34,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Autocorrelation",
     "Collapse",
+    "CovariantVectors",
     "Divergence",
     "Embedding",
     "ExpansionFit",
+    "FiniteTimeExponents",
     "GradientDescent",
     "Interrupted",
     "Layers",
@@ -42,6 +47,7 @@ __all__ = [
     "Perceptron",
     "PhaseStatistics",
     "Phases",
+    "PresentVectors",
     "RungChanges",
     "SoftmaxMap",
     "Spectrum",
@@ -55,6 +61,7 @@ __all__ = [
     "claims",
     "collapse",
     "compare_with_map",
+    "covariant_vectors",
     "decorrelation_time",
     "detect_period",
     "digits",
@@ -62,6 +69,7 @@ __all__ = [
     "diverge",
     "embedding_time",
     "expansion_rate",
+    "finite_time_exponents",
     "fit_skew_lognormal",
     "iris",
     "l1_distance",
@@ -70,9 +78,11 @@ __all__ = [
     "map_exponents",
     "mnist",
     "open_sweep",
+    "pair_angles",
     "path_length",
     "perturb",
     "phases",
+    "present_vectors",
     "rung_changes",
     "scalar_embedding",
     "sharpness",

@@ -19,9 +19,9 @@ from ..maps import TrainingMap
 
 __all__ = ["Carrier", "Stretch", "Zone", "starting_vectors"]
 
-MEMORY = 1 << 29
-"""Bytes for what lies between the forward and the backward pass, where the caller names no other limit."""
-LEAST_NETWORKS = 64
+MEMORY = 1 << 26
+"""Bytes for what lies between the forward and the backward pass, where the caller names no other limit: more is not faster."""
+LEAST_NETWORKS = 16
 """Networks that go together if there are so many: enough to fill the vectors of a few cores."""
 
 
@@ -138,7 +138,7 @@ class Carrier:
         )  # fmt: skip
         if ran.interrupted:
             raise KeyboardInterrupt
-        self.tick(steps)
+        self.tick(steps * n)
         states = out.get("snapshots", np.empty((n, 1 + k, 0, p)))
         return Stretch(out["reference"], out["copies"], states, out.get("triangle", np.empty((n, 0, k, k))))
 
@@ -157,7 +157,7 @@ class Carrier:
             if triangles:
                 kept[:, t] = r
             w = self.gd(w)
-            self.tick(1)
+            self.tick(n)
         return Stretch(w, np.ascontiguousarray(columns.swapaxes(1, 2)), states, kept)
 
 
