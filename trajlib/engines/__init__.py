@@ -130,7 +130,7 @@ def during(name: str, start: int, stop: int | None, step: int = 1) -> tuple[slic
     return (slice(None),) * time_axis(name) + (slice(start, stop, step),)
 
 
-def progress_bar(progress: bool | None, steps: int, label: str):
+def _bar(progress: bool | None, steps: int, label: str):
     """A tqdm bar that appears after a second, in notebooks and terminals; None where none is wanted."""
     if progress is None:
         progress = os.environ.get("TRAJLIB_PROGRESS", "on") != "off" and (
@@ -240,7 +240,7 @@ def iterate(
 
         run = TorchRun(problem, reference, copies, device=device, dtype=dtype, **options)
     done, pace = 0, run.seconds_per_step
-    bar = progress_bar(progress, steps, label)
+    bar = _bar(progress, steps, label)
     try:
         with _ctrl_c_waits() as pressed:
             while True:

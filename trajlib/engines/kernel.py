@@ -344,8 +344,8 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
         every ``snapshot`` steps.
 
         state: (groups, 1 + copies, (parameters + 1) * LANES), reference first, updated in place (copies, or tangent vectors; the last
-        slot is the kernel's own, and with ``triangle`` there are as many such slots as copies). rate: (groups, LANES). y: (1, outputs * samples), or one sample for
-        each network (groups, outputs * LANES) with ``own``. Outputs
+        slot is the kernel's own, and with ``triangle`` there are as many such slots as copies). rate: (groups, LANES). y: (1, outputs *
+        samples), or one sample for each network (groups, outputs * LANES) with ``own``. Outputs
         of size 0 are not recorded: loss (networks, members, records), of the reference and the first copies; norm (networks,
         records); weights (networks, members, records, parameters); distance (networks, copies, records), for tangent vectors
         their L1 norms; gradient (networks, parameters), of the state at ``stop``. nonfinite (networks,

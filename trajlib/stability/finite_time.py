@@ -142,7 +142,9 @@ def finite_time_exponents(
     loss = np.empty((n, len(times))) if carrier.fused else None
     with carrier, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for rows in carrier.parts(8 * steps * (k + 1 + (k * k if singular_values else 0)), memory):
-            growth, some, final[rows], kept[rows], triangles = _grow(carrier, rows, w0[rows], q0[rows], steps, singular_values)
+            growth, some, final[rows], kept[rows], triangles = _grow(
+                carrier, rows, w0[rows], q0[rows], steps, singular_values
+            )
             np.add.accumulate(growth, axis=-1, out=growth)  # one after the other, whatever is recorded
             exponents[rows] = growth[..., times - 1].swapaxes(1, 2) / times[:, None]
             if loss is not None:

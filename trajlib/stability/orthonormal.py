@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _validate
-from ..engines import FUSED_LIMIT, iterate, n_threads, progress_bar
+from ..engines import FUSED_LIMIT, _bar, iterate, n_threads
 from ..ensembles import initial
 from ..maps import TrainingMap
 
@@ -26,7 +26,7 @@ LEAST_NETWORKS = 16
 
 
 def starting_vectors(gd, w0, k: int | None, vectors, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Checked initial conditions (n, p) of any map with a Jacobian, and k tangent vectors at each, (n, k, p): the caller's, or random ones."""
+    """Checked initial conditions (n, p) of any map with a Jacobian, and k tangent vectors at each, (n, k, p): given, or random."""
     if isinstance(gd, TrainingMap):
         w0 = initial(gd, w0)
     elif _validate.finite("w0", _validate.float64("w0", w0)).ndim != 2 or len(w0) == 0:
@@ -91,8 +91,7 @@ class Carrier:
     def __init__(self, gd, n: int, threads: int | None, progress: bool | None = False, steps: int = 0, label: str = ""):
         self.gd, self.n, self.threads = gd, n, n_threads(threads)
         self.fused = isinstance(gd, TrainingMap)
-        self._problem = gd.problem.rows((n,)) if self.fused else None
-        self._bar = progress_bar(progress, steps, label)
+        self._bar = _bar(progress, steps, label)
 
     def __enter__(self) -> Carrier:
         return self
@@ -108,7 +107,7 @@ class Carrier:
 
     def problem(self, rows: slice):
         """The problem of some of the networks."""
-        problem = self._problem
+        problem = self.gd.problem.rows((self.n,))
         rate = problem.rate[rows] if np.ndim(problem.rate) else problem.rate
         targets = problem.targets[rows] if problem.own_targets else problem.targets
         return problem._replace(rate=rate, targets=targets)
@@ -189,8 +188,7 @@ class Zone:
     def __init__(self, carrier: Carrier, rows: slice, w, q, steps: int, every: int, length: int):
         self._carrier, self._rows, self._steps, self._every, self._length = carrier, rows, steps, every, length
         self._whole = steps <= length
-        options = {"snapshot": every, "triangles": True} if self._whole else {"snapshot": length}
-        self._run = carrier(rows, w, q, steps, **options)
+        self._run = carrier(rows, w, q, steps, snapshot=every if self._whole else length, triangles=self._whole)
         self.w, self.q = self._run.w, self._run.q
 
     def pieces(self) -> Iterator[tuple[int, Stretch]]:

@@ -69,12 +69,12 @@ def present_vectors(
 ) -> PresentVectors:
     """Estimates of the covariant Lyapunov vectors of a map from what is known up to the present.
 
-    ``"ginelli"`` begins the backward pass of Ginelli's method at the present, with the orthonormal vectors of that step, and reports the
-    vectors ``lag`` steps earlier. ``"froyland"`` takes the right singular vectors of the product of the Jacobians from ``lag + window`` steps
-    before the present up to it, pushes them forward by ``window`` steps, and makes them orthogonal after each to the right singular vectors
-    of larger singular value of what remains of the product. ``"frozen"`` puts the Jacobian of the present for the
-    whole future: v_j spans the intersection of the first j orthonormal vectors' span with that of the j-th and the following eigenvectors of
-    the symmetric Jacobian, in the order of the moduli of their eigenvalues.
+    ``"ginelli"`` begins the backward pass of Ginelli's method at the present, with the orthonormal vectors of that step, and reports
+    the vectors ``lag`` steps earlier. ``"froyland"`` takes the right singular vectors of the product of the Jacobians from ``lag +
+    window`` steps before the present up to it, pushes them forward by ``window`` steps, and makes them orthogonal after each to the
+    right singular vectors of larger singular value of what remains of the product. ``"frozen"`` puts the Jacobian of the present for
+    the whole future: v_j spans the intersection of the first j orthonormal vectors' span with that of the j-th and the following
+    eigenvectors of the symmetric Jacobian, in the order of the moduli of their eigenvalues.
 
     Parameters
     ----------
