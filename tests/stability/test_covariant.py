@@ -8,22 +8,11 @@ import sys
 
 import numpy as np
 import pytest
+from small_networks import parallel, small
 
 import trajlib as tl
 from trajlib.engines import cpu
 from trajlib.systems import HenonMap, LinearMap
-
-
-def parabola(n=50, seed=0):
-    """Two inputs, one output: y = (x1 + x2)^2 / 1.2."""
-    x = np.random.default_rng(seed).uniform(-2, 2, (n, 2))
-    return tl.Task("parabola", x=x, y=x.sum(axis=1) ** 2 / 1.2)
-
-
-def small(activation="tanh", lr=1e-3, **options):
-    """Gradient descent of the network 2-2-1, 9 parameters."""
-    net = tl.Perceptron(2, 2, 1, activation=activation, loss="half_squared_error")
-    return tl.GradientDescent(net, parabola(), lr=lr, **options)
 
 
 class StandardMaps:
@@ -57,17 +46,12 @@ def carried(jacobian, clv):
     return moved / length[:, :, None], np.log(length)
 
 
-def parallel(a, b):
-    """Sine of the angle between columns of unit length; sin = |a - (a.b) b| keeps its digits where it is small."""
-    return np.linalg.norm(a - (a * b).sum(axis=-2, keepdims=True) * b, axis=-2)
-
-
 def test_linear_map_has_its_eigenvectors():
     values = np.array([1.5, -1.1, 0.9, -0.5, 0.1])
     basis = np.random.default_rng(0).standard_normal((5, 5))
     basis /= np.linalg.norm(basis, axis=0)
     matrix = basis @ np.diag(values) @ np.linalg.inv(basis)
-    clv = tl.covariant_vectors(LinearMap(matrix), np.zeros((2, 5)), 400, transient=(200, 100))
+    clv = tl.covariant_vectors(LinearMap(matrix), np.zeros((2, 5)), 500, transient=(200, 200))
     assert clv.times.tolist() == list(range(200, 301)) and clv.vectors.shape == (2, 101, 5, 5)
     assert parallel(clv.vectors, basis).max() < 1e-12
     np.testing.assert_allclose(clv.exponents, np.broadcast_to(np.log(np.abs(values)), (2, 5)), atol=1e-12)
@@ -135,11 +119,11 @@ def test_henon_map_has_tangencies(henon):
 
 
 def test_a_symplectic_map_has_conjugate_pairs():
-    """The symplectic form of v_i and v_j is 0 unless they are a pair, and the growth of a pair is how its form changes."""
+    """The symplectic form of v_i and v_j is 0 unless they are a pair, and the map preserves the form of a pair."""
     start = np.random.default_rng(1).uniform(0, 2 * np.pi, (4, 4))
     clv = tl.covariant_vectors(StandardMaps(), start, 4000, transient=(1000, 1000))
     np.testing.assert_allclose(clv.exponents + clv.exponents[:, ::-1], 0, atol=5e-3)
-    assert (clv.exponents[:, 0] > 0.8).all() and (clv.exponents[:, 1] > 0.2).all()
+    assert (clv.exponents[:, 0] > 0.5).all() and (clv.exponents[:, 1] > 0.2).all()
     form = np.block([[np.zeros((2, 2)), np.eye(2)], [-np.eye(2), np.zeros((2, 2))]])
     between = np.abs(clv.vectors.swapaxes(2, 3) @ form @ clv.vectors)
     pair = np.eye(4, dtype=bool)[::-1]
@@ -147,7 +131,7 @@ def test_a_symplectic_map_has_conjugate_pairs():
     for i in range(2):
         w = between[..., i, 3 - i]
         both = clv.growth[..., i] + clv.growth[..., 3 - i]
-        np.testing.assert_allclose(both[:, :-1], np.log(w[:, 1:] / w[:, :-1]), atol=1e-8)
+        np.testing.assert_allclose(both[:, :-1], np.log(w[:, :-1] / w[:, 1:]), atol=1e-8)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
@@ -184,31 +168,39 @@ def _last(clv):
 
 
 def test_dead_relu_units_leave_exactly_neutral_directions():
-    gd = small("relu")
+    gd = small("relu", lr=2e-3)
     w0 = gd.network.init(8, seed=0)
     layers = gd.network.unpack(w0)
     layers.W1[:, :, 0], layers.b1[:, 0] = 0.0, -1.0
-    one = tl.covariant_vectors(gd, w0, 400, transient=(100, 100))
-    assert (np.abs(one.exponents) < 1e-13).sum(axis=1).min() >= 4
+    trained = tl.train(gd, w0, 50_000, record=()).final
+    h = np.linalg.eigvalsh(gd.hessian(trained))
+    # where the other directions are clearly apart: all but one, which is neutral as well (the scale of the relu unit that is alive)
+    trained = trained[(np.abs(h[:, :5]) < 1e-9).all(axis=1) & (h[:, 5] > 1)]
+    assert len(trained) >= 4
+    one = tl.covariant_vectors(gd, trained, 3000, transient=(1500, 1400))
+    np.testing.assert_allclose(one.exponents[:, :5], 0, atol=1e-13)
+    assert (one.exponents[:, 5:] < -1e-3).all()
     layers.W1[:, :, 1], layers.b1[:, 1] = 0.0, -1.0
-    both = tl.covariant_vectors(gd, w0, 400, transient=(200, 100))
+    both = tl.covariant_vectors(gd, w0, 600, transient=(300, 200))
     np.testing.assert_allclose(both.exponents[:, :8], 0, atol=1e-13)
-    np.testing.assert_allclose(both.exponents[:, 8], np.log(1 - 1e-3 * 50), atol=1e-13)
-    assert not both.converged[:, :7].any() and both.converged[:, 8].all()  # directions of equal exponents are not determined
+    np.testing.assert_allclose(both.exponents[:, 8], np.log(1 - 2e-3 * 50), atol=1e-13)
+    assert (
+        not both.converged[:, :7].any() and both.converged[:, 8].all()
+    )  # directions of equal exponents are not determined
 
 
 def test_a_converged_run_has_the_eigenvectors_of_its_hessian():
-    gd = small(lr=5e-3, weight_decay=0.5)
+    gd = small(lr=5e-4, weight_decay=20.0)
     w0 = tl.train(gd, gd.network.init(12, seed=0), 60_000, record=()).final
     h, basis = np.linalg.eigh(gd.hessian(w0))
     factor = np.abs(1 - gd.lr * h)
     order = np.argsort(-factor, axis=1)
     factor, basis = np.take_along_axis(factor, order, 1), np.take_along_axis(basis, order[:, None], 2)
-    apart = np.log(factor[:, :-1] / factor[:, 1:]).min(axis=1) > 0.003
+    apart = np.log(factor[:, :-1] / factor[:, 1:]).min(axis=1) > 0.002
     settled = np.linalg.norm(gd.gradient(w0), axis=1) < 1e-10
-    some = apart & settled & (factor > 0.1).all(axis=1)
+    some = apart & settled & (factor > 0.5).all(axis=1)
     assert some.sum() >= 4
-    clv = tl.covariant_vectors(gd, w0[some], 16_000, transient=(8000, 7900), every=50)
+    clv = tl.covariant_vectors(gd, w0[some], 24_000, transient=(12_000, 11_900), every=50)
     np.testing.assert_allclose(clv.exponents, np.log(factor[some]), atol=1e-8)
     assert parallel(clv.vectors, basis[some][:, None]).max() < 1e-6
     assert clv.converged.all()
@@ -230,7 +222,7 @@ def test_directions_that_are_wiped_out():
 
 
 def test_diverged_networks_are_nan_and_leave_the_others_alone():
-    gd = small("relu", lr=0.05)
+    gd = small("relu", lr=0.015)
     w0 = gd.network.init(30, seed=0)
     clv = tl.covariant_vectors(gd, w0, 100, transient=(30, 30))
     lost = ~np.isfinite(clv.states).all(axis=(1, 2))
