@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import trajlib as tl
 from trajlib.systems import HenonMap
 
 OUTPUT = Path(__file__).resolve().parent.parent / "data" / "benchmarks" / "covariant.json"
-ROUNDS, TOLERANCE = 1, 1e-8
+ROUNDS, TOLERANCE = 7, 1e-8
 STEPS, TRANSIENT = 2000, 500
 """Steps of the runs with covariant vectors, and how many of them either transient takes."""
 
@@ -199,6 +200,7 @@ def main() -> None:
             "cores_busy": spread(timed[name][:, 1]),
         }
         print(name, results[name])
+    results["packages"] = {name: version(name) for name in ("clvlib", "lyapynov")}
     results["targets"] = {"exponents_us_per_step": 6, "vectors_times": 100}
     setting_text = (
         "2-2-1, tanh (and relu), 50 samples, half squared error, lr 0.001, N(0, 1) weights of seed 0; vectors: "

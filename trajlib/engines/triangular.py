@@ -27,7 +27,7 @@ NOTHING = -(1 << 40)
 """Exponent of a row of zeros."""
 
 
-def backward(triangles, c, states, every, out, growth, total, threads) -> None:
+def backward(triangles, c, states, every, first, out, growth, total, threads) -> None:
     """Carry coordinates backwards, c(t) ~ R(t + 1)^-1 c(t + 1), and write down the vectors Q(t) c(t) on the way.
 
     Parameters
@@ -38,16 +38,16 @@ def backward(triangles, c, states, every, out, growth, total, threads) -> None:
         Columns of unit length, upper triangular, at the end; replaced by those at the start.
     states : ndarray (n, 1 + k, r, p)
         At steps 0, every, ...: the state, then the columns of Q. Of length 0 along r where nothing is to be written down.
-    every : int
-        Steps between vectors.
-    out, growth : ndarray (n, r, p, k) and (n, r, k)
+    every, first : int
+        Steps between vectors, and where the first of them belongs in ``out`` and ``growth``.
+    out, growth : ndarray (n, times, p, k) and (n, times, k)
         Receive the vectors, of unit length, and ln |J v| of the step that follows.
     total : ndarray (n, k)
         The sum of ln |J v| over all steps is added to it.
     threads : int
         How many share the networks.
     """
-    _on_threads(_backward, threads, (triangles, c, states, out, growth, total), (every,))
+    _on_threads(_backward, threads, (triangles, c, states, out, growth, total), (every, first))
 
 
 def singular_logarithms(triangles, times, out, threads) -> None:
@@ -125,7 +125,7 @@ def _log(x, shift):
     return e * el.LN2_HIGH + ((s * 2.0 + (s * z) * tail) + e * el.LN2_LOW)
 
 
-def _backward(triangles, c, states, out, growth, total, every):
+def _backward(triangles, c, states, out, growth, total, every, start):
     n, steps, k, _ = triangles.shape
     records, p = states.shape[2], out.shape[2]
     one = constant(0.0, 1)
@@ -187,10 +187,10 @@ def _backward(triangles, c, states, out, growth, total, every):
                     store(v, i * k + j, load(v, i * k + j, one) * inverse)
             for lane in range(lanes):
                 for j in range(k):
-                    growth[first + lane, m, j] = logs[j * LANES + lane]
+                    growth[first + lane, start + m, j] = logs[j * LANES + lane]
                 for i in range(p):
                     for j in range(k):
-                        out[first + lane, m, i, j] = v[(i * k + j) * LANES + lane]
+                        out[first + lane, start + m, i, j] = v[(i * k + j) * LANES + lane]
         for lane in range(lanes):
             for j in range(k):
                 total[first + lane, j] = sums[j * LANES + lane]
@@ -359,7 +359,7 @@ def _pushed(triangles, out, lag):
 
 
 SIGNATURES = {
-    _backward: "(f8[:,:,:,::1], f8[:,:,::1], f8[:,:,:,::1], f8[:,:,:,::1], f8[:,:,::1], f8[:,::1], i8)",
+    _backward: "(f8[:,:,:,::1], f8[:,:,::1], f8[:,:,:,::1], f8[:,:,:,::1], f8[:,:,::1], f8[:,::1], i8, i8)",
     _singular_logarithms: "(f8[:,:,:,::1], f8[:,:,::1], i8[::1])",
     _pushed: "(f8[:,:,:,::1], f8[:,:,::1], i8)",
 }

@@ -234,7 +234,7 @@ def _backwards(carrier: Carrier, middle: Zone, end: Zone, every: int, rows: slic
     unit = np.tile(np.eye(k), (n, 1, 1))
     second = np.triu(np.random.Generator(np.random.PCG64([seed, 2])).standard_normal((k, k)))
     second = np.tile(second / np.linalg.norm(second, axis=0), (n, 1, 1))
-    nothing = np.empty((n, 1 + k, 0, p)), 1, np.empty((n, 0, p, k)), np.empty((n, 0, k))
+    nothing = np.empty((n, 1 + k, 0, p)), 1, 0, np.empty((n, 0, p, k)), np.empty((n, 0, k))
     for _, stretch in end.pieces():
         for c in (unit, second):
             backward(stretch.triangles, c, *nothing, np.zeros((n, k)), carrier.threads)
@@ -242,12 +242,10 @@ def _backwards(carrier: Carrier, middle: Zone, end: Zone, every: int, rows: slic
     result.discrepancy[rows, 1] = 2 * np.linalg.norm(0.5 * (unit - side * second), axis=1)
     total = np.zeros((n, k))
     for first, stretch in middle.pieces():
+        out, growth, here = result.vectors[rows], result.growth[rows], first // every
+        backward(stretch.triangles, unit, stretch.states, every, here, out, growth, total, carrier.threads)
         records = -(-stretch.triangles.shape[1] // every)
-        out, growth = np.empty((n, records, p, k)), np.empty((n, records, k))
-        backward(stretch.triangles, unit, stretch.states, every, out, growth, total, carrier.threads)
-        here = slice(first // every, first // every + records)
-        result.vectors[rows, here], result.growth[rows, here] = out, growth
-        result.states[rows, here] = stretch.states[:, 0, :records]
+        result.states[rows, here : here + records] = stretch.states[:, 0, :records]
     result.exponents[rows] = total
 
 

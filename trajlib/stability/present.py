@@ -186,7 +186,13 @@ def _reported(method: str, head, past, lag: int, threads: int) -> np.ndarray:
     if method == "froyland":
         pushed(past, lag, c, threads)
     else:
-        nothing = np.empty((n, 1 + k, 0, head.shape[-1])), 1, np.empty((n, 0, head.shape[-1], k)), np.empty((n, 0, k))
+        nothing = (
+            np.empty((n, 1 + k, 0, head.shape[-1])),
+            1,
+            0,
+            np.empty((n, 0, head.shape[-1], k)),
+            np.empty((n, 0, k)),
+        )
         backward(past, c, *nothing, np.zeros((n, k)), threads)
     vectors = columns @ c
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
