@@ -312,8 +312,7 @@ def _singular_logarithms(triangles, out, times):
 def _pushed(triangles, out, lag):
     n, steps, k, _ = triangles.shape
     pushes = steps - lag
-    rows, copy = np.zeros((k, k)), np.zeros((k, k))
-    exponents, others = np.zeros(k, np.int64), np.zeros(k, np.int64)
+    rows, exponents = np.zeros((k, k)), np.zeros(k, np.int64)
     slow = np.zeros((pushes + 1, k, k))
     column = np.zeros(k)
     for i in range(n):
@@ -332,13 +331,12 @@ def _pushed(triangles, out, lag):
                         rows[a, j] = total
                     exponents[a] = _scale(rows[a], exponents[a])
             if t <= pushes:
-                copy[:] = rows
-                others[:] = exponents
-                _orthogonal_rows(copy, others)
+                # in place: rotated rows have the same right singular vectors, and are nearly orthogonal one matrix later
+                _orthogonal_rows(rows, exponents)
                 for a in range(k):
-                    inverse = 1.0 / math.sqrt(_dot(copy[a], copy[a]))
+                    inverse = 1.0 / math.sqrt(_dot(rows[a], rows[a]))
                     for j in range(k):
-                        slow[t, a, j] = copy[a, j] * inverse
+                        slow[t, a, j] = rows[a, j] * inverse
         for j in range(k):
             column[:] = slow[0, j]
             for t in range(pushes):

@@ -37,7 +37,7 @@ def starting_vectors(gd, w0, k: int | None, vectors, seed: int) -> tuple[np.ndar
     p = w0.shape[1]
     if k is None and p > FUSED_LIMIT:
         raise ValueError(
-            f"k, the number of vectors, must be given for maps of more than {FUSED_LIMIT} parameters, got {p}"
+            f"k, the number of exponents, must be given for maps of more than {FUSED_LIMIT} parameters, got {p}"
         )
     k = p if k is None else _validate.count("k", k, 1)
     if k > p:
