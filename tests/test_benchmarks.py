@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import trajlib as tl
+from trajlib.systems import HenonMap
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = (
@@ -41,7 +42,7 @@ def result():
     return json.loads((ROOT / "data" / "benchmarks" / "training.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", ["series", "softmax_map", "stability"])
+@pytest.mark.parametrize("name", ["covariant", "series", "softmax_map", "stability"])
 def test_other_results_are_what_their_runs_wrote(name):
     stored = json.loads((ROOT / "data" / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
     content = json.dumps(stored["results"], sort_keys=True).encode()
@@ -131,3 +132,41 @@ def test_the_committed_result_of_a_step():
         assert max(agreement["largest_difference"].values()) < agreement["tolerance"] <= 1e-9
         assert block["products"]["all"]["share_of_step"]["median"] >= block["target"] == 0.8
         assert block["implementations"]["pytorch_loop"]["times_trajlib"]["median"] > 1
+
+
+@pytest.fixture
+def covariant(monkeypatch):
+    """benchmarks/covariant.py as a module."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import covariant
+
+    return covariant
+
+
+def test_the_numpy_network_is_the_same_network(covariant):
+    gd = covariant.setting()
+    w = gd.network.init(4, seed=1)
+    step, jacobian = covariant.numpy_network(gd)
+    for row in w:
+        np.testing.assert_allclose(step(row), gd(row), atol=1e-13)
+        np.testing.assert_allclose(jacobian(row), gd.jacobian(row), atol=1e-13)
+    exponents = covariant.numpy_exponents(gd, w[0], 40)
+    np.testing.assert_allclose(covariant.trajlib_exponents(gd, w[:1], 40)[0], exponents, atol=1e-13)
+
+
+def test_lyapynov_has_the_same_vectors(covariant):
+    pytest.importorskip("lyapynov")
+    henon, start = HenonMap(), np.array([0.1, 0.1])
+    ours = covariant.trajlib_vectors(henon, start[None], 300, 100)[0]
+    theirs = covariant.lyapynov_vectors(henon, henon.jacobian, start, 300, 100)
+    assert covariant.apart(theirs, ours) < 1e-10
+
+
+def test_the_committed_result_of_covariant_vectors():
+    results = json.loads((ROOT / "data" / "benchmarks" / "covariant.json").read_text(encoding="utf-8"))["results"]
+    off = results["agreement"]["largest_difference"]
+    for name in ("exponents", "henon_lyapynov", "network_lyapynov", "network_trajlib_not_covariant"):
+        assert off[name] < results["agreement"]["tolerance"] <= 1e-8
+    assert results["exponents"]["us_per_step"]["median"] <= results["targets"]["exponents_us_per_step"] == 6
+    for side in ("lyapynov", "clvlib"):
+        assert results[f"vectors_{side}"]["times_trajlib"]["median"] > 10

@@ -20,10 +20,13 @@ from .prediction import Prediction, assign_folds, baselines, outcomes, predict_o
 from .roc import AUC, AUCDifference, RocCurve, auc, compare_auc, roc_curve
 from .skewlognormal import SkewLognormal, fit_skew_lognormal, skew_lognormal_test
 from .spacings import asymptotic_spacings, compare_spacings, rescale_spacings, spacing_null
+from .stability.covariant import CovariantVectors, covariant_vectors, pair_angles
 from .stability.distances import displacement, l1_distance, path_length
 from .stability.expansion import ExpansionFit, expansion_rate
+from .stability.finite_time import FiniteTimeExponents, finite_time_exponents
 from .stability.lyapunov import Spectrum, lyapunov_spectrum, sharpness
 from .stability.phases import Phases, PhaseStatistics, detect_period, phases
+from .stability.present import PresentVectors, present_vectors
 from .stability.series import Autocorrelation, LocalExponents, autocorrelation, local_exponents
 from .stability.tangent import Tangent, tangent
 from .stopping import StoppingRule, indicator_cost, step_cost, stopping_rule
@@ -36,9 +39,11 @@ __all__ = [
     "AUCDifference",
     "Autocorrelation",
     "Collapse",
+    "CovariantVectors",
     "Divergence",
     "Embedding",
     "ExpansionFit",
+    "FiniteTimeExponents",
     "GradientDescent",
     "Interrupted",
     "Layers",
@@ -48,6 +53,7 @@ __all__ = [
     "PhaseStatistics",
     "Phases",
     "Prediction",
+    "PresentVectors",
     "RocCurve",
     "RungChanges",
     "SkewLognormal",
@@ -70,6 +76,7 @@ __all__ = [
     "compare_auc",
     "compare_spacings",
     "compare_with_map",
+    "covariant_vectors",
     "decorrelation_time",
     "detect_period",
     "digits",
@@ -78,6 +85,7 @@ __all__ = [
     "embed_copies",
     "embedding_time",
     "expansion_rate",
+    "finite_time_exponents",
     "fit_skew_lognormal",
     "indicator_cost",
     "iris",
@@ -88,11 +96,13 @@ __all__ = [
     "mnist",
     "open_sweep",
     "outcomes",
+    "pair_angles",
     "path_length",
     "perturb",
     "phases",
     "plane",
     "predict_outcome",
+    "present_vectors",
     "rescale_spacings",
     "roc_curve",
     "rung_changes",

@@ -126,7 +126,9 @@ def spacing_null(
     _validate.choice("kind", kind, ("normal", "uniform"))
     shape = _validate.count("groups", groups, 1), _validate.count("points", points, 3)
     rng = np.random.Generator(np.random.PCG64(_validate.count("seed", seed)))
-    return rescale_spacings(np.diff(np.sort(rng.standard_normal(shape) if kind == "normal" else rng.random(shape)), axis=1), how)
+    return rescale_spacings(
+        np.diff(np.sort(rng.standard_normal(shape) if kind == "normal" else rng.random(shape)), axis=1), how
+    )
 
 
 def compare_spacings(a: np.ndarray, b: np.ndarray, *, permutations: int = 999, seed: int = 0) -> SpacingComparison:

@@ -217,10 +217,12 @@ def _ctrl_c_waits():
 def iterate(
     problem: Problem, reference, copies=None, *, steps, every=1, snapshot=None, record=frozenset(), engine="auto",
     device=None, threads=None, progress=None, label="steps", tangent=False, interval=0, dtype="float64",
+    orthonormal=False,
 ):  # fmt: skip
     """Apply the map of a problem ``steps`` times to references (n, p) and to their copies, or its tangent map to vectors (n, m, p).
 
-    Records are made every ``every`` steps, those of the weights every ``snapshot`` steps.
+    Records are made every ``every`` steps, those of the weights every ``snapshot`` steps. Tangent vectors that are ``orthonormal``
+    already, from an earlier stretch of the fused engine, are taken as they are.
 
     Returns the engine's arrays (see ``FusedRun.results``), and what ran.
     """
@@ -232,7 +234,7 @@ def iterate(
     if name == "cpu":
         from .cpu import FusedRun
 
-        run = FusedRun(problem, reference, copies, threads=threads, **options)
+        run = FusedRun(problem, reference, copies, threads=threads, orthonormal=orthonormal, **options)
     else:
         from .torch import TorchRun
 

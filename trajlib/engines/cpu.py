@@ -76,7 +76,8 @@ class FusedRun:
     Parameters are those of :func:`trajlib.engines.iterate`; ``record`` holds any of loss, norm, weights, distance, gradient, and
     copy_loss and copy_weights for the copies (snapshots then holds all weights). With ``tangent`` the copies are tangent vectors, and
     distance holds their L1 norms; they are made orthonormal after every ``interval``-th step, and growth holds the logarithms of the
-    diagonal of R, summed over the steps up to each record.
+    diagonal of R, summed over the steps up to each record; ``record`` may hold triangle then, for the matrices R (networks, steps /
+    interval, copies, copies). Vectors that are ``orthonormal`` to begin with are not made so again: a run in stretches has the bits of one.
     """
 
     name = "cpu"
@@ -94,6 +95,7 @@ class FusedRun:
         snapshot=1,
         tangent=False,
         interval=0,
+        orthonormal=False,
     ):
         self._n, size = reference.shape
         if size != problem.n_parameters:
@@ -119,8 +121,9 @@ class FusedRun:
         groups = max(1, -(-rows // LANES))
         depth = 1 if copies is None else 1 + copies.shape[1]
         self._size = size
-        self._state = aligned((groups, depth, (size + 1) * LANES))
-        lanes = self._state.reshape(groups, depth, size + 1, LANES)[:, :, :size]
+        self._slots = size + max(1, n_copies if "triangle" in record else 1)
+        self._state = aligned((groups, depth, self._slots * LANES))
+        lanes = self._state.reshape(groups, depth, self._slots, LANES)[:, :, :size]
         self._rate = aligned((groups, LANES))
         self._rate[...] = 1.0
         self._rate.reshape(-1)[:rows] = lr
@@ -144,6 +147,9 @@ class FusedRun:
         self._nonfinite = np.full((rows, depth), -1, dtype=np.int64)
         self._interval = interval
         self._growth = np.zeros((rows, depth - 1, steps // every if interval else 0))
+        self._orthonormal = orthonormal
+        square = (rows, steps // interval, depth - 1, depth - 1) if "triangle" in record else (0, 0, 0, 0)
+        self._triangle = np.zeros(square)
         self._every, self._snapshot = every, snapshot
         _, h, c = self._sizes = problem.sizes
         self._x = np.ascontiguousarray(problem.x.T).ravel()
@@ -182,7 +188,14 @@ class FusedRun:
             self._samples,
             self._divisor,
             self._decay,
-        ), (*out, self._nonfinite[rows], self._interval, self._growth[rows])
+        ), (
+            *out,
+            self._nonfinite[rows],
+            self._interval,
+            self._growth[rows],
+            self._orthonormal,
+            self._triangle[rows] if self._triangle.size else self._triangle,
+        )
 
     def _call(self, first, end, start, stop, last):
         before, after = self._arguments(first, end)
@@ -206,7 +219,7 @@ class FusedRun:
         """Recorded arrays, the state now (reference, copies) and the first non-finite steps, in the caller's order."""
         groups, depth, _ = self._state.shape
         size = self._size
-        rows = self._state.reshape(groups, depth, size + 1, LANES)[:, :, :size]
+        rows = self._state.reshape(groups, depth, self._slots, LANES)[:, :, :size]
         rows = rows.transpose(0, 3, 1, 2).reshape(-1, depth, size)[: self._rows]
         out = {k: v for k, v in self._out.items() if k in self._recorded}
         for name in ("loss", "weights"):
@@ -216,6 +229,8 @@ class FusedRun:
                 out |= {"snapshots": whole} if name == "weights" else {}
         if not self._spread:
             out["growth"] = self._growth
+            if "triangle" in self._recorded:
+                out["triangle"] = self._triangle
             final = {"reference": rows[:, 0].copy(), "copies": rows[:, 1:].copy()}
             return out | final | {"nonfinite": self._nonfinite}
         n, m = self._n, self._copies

@@ -258,13 +258,14 @@ def _step(w, acc, size, divisor, decay, rate):
 
 @njit(forceinline=True)
 def _remove(q, v, size):
-    """v - (q . v) q in place."""
+    """v - (q . v) q in place; returns q . v."""
     one = constant(0.0, 1)
     dot = one
     for p in range(size):
         dot = dot + load(q, p, one) * load(v, p, one)
     for p in range(size):
         store(v, p, load(v, p, one) - dot * load(q, p, one))
+    return dot
 
 
 @njit(forceinline=True)
@@ -285,24 +286,37 @@ def _remove_from_four(q, v, size):
         store(b, p, load(b, p, one) - db * x)
         store(c, p, load(c, p, one) - dc * x)
         store(d, p, load(d, p, one) - dd * x)
+    return da, db, dc, dd
 
 
 @njit(forceinline=True)
-def _orthonormalise(group, size):
-    """Modified Gram-Schmidt on members 1, 2, ... of a group, in place; R_jj is left in the last slot of member j."""
+def _orthonormalise(group, size, keep):
+    """Modified Gram-Schmidt on members 1, 2, ... of a group, in place.
+
+    R_jj is left in slot ``size`` of member j, and with ``keep`` R_ij in slot ``size + i``, for i = 1 ... j - 1.
+    """
     one = constant(0.0, 1)
     for head in range(1, group.shape[0], 4):
         end = min(head + 4, group.shape[0])
         for i in range(1, head):
             if end == head + 4:
-                _remove_from_four(group[i], group[head:end], size)
+                first, second, third, fourth = _remove_from_four(group[i], group[head:end], size)
+                if keep:
+                    store(group[head], size + i, first)
+                    store(group[head + 1], size + i, second)
+                    store(group[head + 2], size + i, third)
+                    store(group[head + 3], size + i, fourth)
             else:
                 for j in range(head, end):
-                    _remove(group[i], group[j], size)
+                    dot = _remove(group[i], group[j], size)
+                    if keep:
+                        store(group[j], size + i, dot)
         for j in range(head, end):
             v = group[j]
             for i in range(head, j):
-                _remove(group[i], v, size)
+                dot = _remove(group[i], v, size)
+                if keep:
+                    store(v, size + i, dot)
             square = one
             for p in range(size):
                 square = square + load(v, p, one) * load(v, p, one)
@@ -324,30 +338,33 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
     def advance(
         state, rate, acc, scratch, x, y, n, divisor, decay, start, stop, last, every, snapshot,
         loss, norm, weights, distance, gradient, nonfinite, interval, growth,
+        orthonormal, triangle,
     ):  # fmt: skip
         """Move groups of networks from step ``start`` to ``stop``, recording every ``every``-th state on the way, its weights
         every ``snapshot`` steps.
 
         state: (groups, 1 + copies, (parameters + 1) * LANES), reference first, updated in place (copies, or tangent vectors; the last
-        slot is the kernel's own). rate: (groups, LANES). y: (1, outputs * samples), or one sample for
-        each network (groups, outputs * LANES) with ``own``. Outputs
+        slot is the kernel's own, and with ``triangle`` there are as many such slots as copies). rate: (groups, LANES). y: (1, outputs *
+        samples), or one sample for each network (groups, outputs * LANES) with ``own``. Outputs
         of size 0 are not recorded: loss (networks, members, records), of the reference and the first copies; norm (networks,
         records); weights (networks, members, records, parameters); distance (networks, copies, records), for tangent vectors
         their L1 norms; gradient (networks, parameters), of the state at ``stop``. nonfinite (networks,
         1 + copies): first step whose weights are not finite, left alone where it is not negative. The state at ``stop`` is recorded
         (and its loss and gradient evaluated) if ``last``; otherwise the next call does so. Tangent vectors are made
-        orthonormal at step 0 and after every ``interval``-th step if that is not 0; the logarithms ln R_jj are added up
-        in growth (networks, copies, records), each where the states recorded next are.
+        orthonormal at step 0 (unless they are ``orthonormal`` already) and after every ``interval``-th step if that is not 0;
+        the logarithms ln R_jj are added up in growth (networks, copies, records), each where the states recorded next are, and
+        the matrices R themselves are kept in triangle (networks, steps / interval, copies, copies).
         """
         source  # noqa: B018
         size = (d + 1) * h + (h + 1) * c
         together = max(1, TOGETHER // size)
+        keep = triangle.size > 0
         one = constant(0.0, 1)
         for head in range(0, state.shape[0], together):
             tail = min(head + together, state.shape[0])
-            if tangent and interval > 0 and start == 0:
+            if tangent and interval > 0 and start == 0 and not orthonormal:
                 for group in range(head, tail):
-                    _orthonormalise(state[group], size)
+                    _orthonormalise(state[group], size, False)
             for t in range(start, stop + 1):
                 final = t == stop
                 if final and not last:
@@ -409,12 +426,18 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
                                 if lane_of(check, lane) != 0.0 and nonfinite[first + lane, m + k] < 0:
                                     nonfinite[first + lane, m + k] = t + 1
                     if tangent and not final and interval > 0 and (t + 1) % interval == 0:
-                        _orthonormalise(state[group], size)
+                        _orthonormalise(state[group], size, keep)
                         r = t // every
                         for m in range(1, state.shape[1]):
                             diagonal = load(state[group, m], size, one)
                             logarithm = where_less(diagonal, one + WIPED_OUT, one - INFINITY, el.log(diagonal, one))
                             for lane in range(lanes):
                                 growth[first + lane, m - 1, r] += lane_of(logarithm, lane)
+                            if not keep:
+                                continue
+                            for i in range(1, m + 1):
+                                entry = load(state[group, m], size if i == m else size + i, one)
+                                for lane in range(lanes):
+                                    triangle[first + lane, t // interval, i - 1, m - 1] = lane_of(entry, lane)
 
     return advance

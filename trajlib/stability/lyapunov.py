@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
-from ..engines import FUSED_LIMIT, iterate
-from ..ensembles import initial
+from ..engines import iterate
 from ..maps import TrainingMap
+from .orthonormal import starting_vectors
 
 __all__ = ["Spectrum", "lyapunov_spectrum", "sharpness"]
 
@@ -137,39 +137,14 @@ def lyapunov_spectrum(
     >>> np.abs(henon.exponents - [0.41922, -1.62319]).max() < 0.01
     np.True_
     """
-    if isinstance(gd, TrainingMap):
-        w0 = initial(gd, w0)
-    elif _validate.finite("w0", _validate.float64("w0", w0)).ndim != 2 or len(w0) == 0:
-        raise ValueError(f"w0 must have shape (n, p) with n >= 1, got {w0.shape}")
     threads = _validate.threads(threads)
-    seed = _validate.count("seed", seed)
-    p = w0.shape[1]
-    if k is None and p > FUSED_LIMIT:
-        raise ValueError(
-            f"k, the number of exponents, must be given for maps of more than {FUSED_LIMIT} parameters, got {p}"
-        )
-    k = p if k is None else _validate.count("k", k, 1)
-    if k > p:
-        raise ValueError(f"k must be at most the number of parameters, {p}, got {k}")
+    w0, vectors = starting_vectors(gd, w0, k, vectors, seed)
     steps, transient = _validate.count("steps", steps, 1), _validate.count("transient", transient)
     blocks, interval = _validate.count("blocks", blocks, 4), _validate.count("interval", interval, 1)
     if steps < blocks * interval:
         raise ValueError(f"steps must be at least blocks * interval = {blocks * interval}, got {steps}")
-    if vectors is None:
-        vectors = np.random.Generator(np.random.PCG64(seed)).standard_normal((k, p))
-        vectors = np.broadcast_to(vectors, (len(w0), k, p))
-    else:
-        vectors = _validate.finite("vectors", _validate.weights(vectors, p, name="vectors"))
-        if vectors.shape != (len(w0), k, p):
-            raise ValueError(f"vectors must have shape ({len(w0)}, {k}, {p}), got {vectors.shape}")
-        diagonal = np.abs(np.diagonal(np.linalg.qr(vectors.swapaxes(1, 2), mode="r"), axis1=1, axis2=2))
-        if (diagonal.min(axis=1) <= 1e-13 * diagonal.max(axis=1)).any():
-            raise ValueError("vectors must be linearly independent for every trajectory")
     every = steps // blocks // interval * interval
-    trained = isinstance(gd, TrainingMap)
-    if not trained and not hasattr(gd, "jacobian"):
-        raise TypeError(f"the map must have a jacobian, and {type(gd).__name__} has none")
-    carry = _by_engine if trained else _generic
+    carry = _by_engine if isinstance(gd, TrainingMap) else _generic
     options = {"engine": engine, "device": device, "dtype": dtype, "threads": threads, "progress": progress}
     if transient:
         w0, vectors, _ = carry(gd, w0, vectors, transient, transient, min(interval, transient), **options)
