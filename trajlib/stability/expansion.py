@@ -165,7 +165,8 @@ def _given(window, lead: tuple[int, ...], steps: int) -> tuple[np.ndarray, np.nd
     if wrong.any():
         raise ValueError(f"window must lie in 0 <= start <= stop <= {steps}, got {start[wrong][0]} to {stop[wrong][0]}")
     none = start < 0
-    return tuple(np.where(none, 0, side).reshape(-1, 1).astype(np.int64) for side in (start, stop))
+    start, stop = (np.where(none, 0, side).reshape(-1, 1).astype(np.int64) for side in (start, stop))
+    return start, stop
 
 
 def _windows(rule: str, mean: np.ndarray, steps: int, widths: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
