@@ -15,9 +15,11 @@ from .ensembles import diverge, train
 from .intermittency import collapse, compare_with_map
 from .maps import GradientDescent
 from .networks import Perceptron
+from .prediction import outcomes
+from .stability.finite_time import finite_time_exponents
 from .tasks import Task, iris
 
-__all__ = ["collapse_lab", "divergence_lab", "embedding_lab"]
+__all__ = ["collapse_lab", "divergence_lab", "embedding_lab", "exponent_lab"]
 
 
 def _panel(controls: dict[str, widgets.Widget], draw) -> widgets.Widget:
@@ -183,6 +185,52 @@ def embedding_lab(network: Perceptron, task: Task, *, lr: float = 5.0, steps: in
         plots.divergence_panel(right, div.times, np.abs(e.separation[0, ..., 0]))
         right.plot(div.times, e.rms_distance[0].mean(axis=0), color=plots.COLOURS["vermilion"], ls="--")
         right.set(xlabel="step", yscale="log", title="separation (dashed: all dimensions)")
+        return figure
+
+    return _panel(controls, draw)
+
+
+def exponent_lab(task: Task, *, lr: float = 1e-3, steps: int = 1000) -> widgets.Widget:
+    """A panel that trains some hundred 2-2-1 networks and compares the exponents of those that end well and of the others.
+
+    Parameters
+    ----------
+    task : Task
+        Values to regress on, two inputs.
+    lr, steps
+        Where the controls stand at first.
+
+    Returns
+    -------
+    ipywidgets.Widget
+    """
+    wide = _wide()
+    controls = {
+        "activation": widgets.Dropdown(options=["tanh", "relu"], description="activation", **wide),
+        "scheme": widgets.Dropdown(options=["normal", "glorot"], description="initial weights", **wide),
+        "lr": widgets.FloatLogSlider(value=lr, min=-4, max=-2, step=0.05, description="learning rate", **wide),
+        "steps": widgets.IntSlider(value=steps, min=100, max=4000, step=100, description="steps", **wide),
+        "seed": widgets.BoundedIntText(value=0, min=0, max=10**6, description="seed", **wide),
+    }
+
+    def draw(activation, scheme, lr, steps, seed):
+        net = Perceptron(2, 2, 1, activation=activation, loss="half_squared_error")
+        gd = GradientDescent(net, task, lr=lr)
+        at = np.unique(np.geomspace(5, steps, 12).astype(int))
+        w0 = net.init(300, seed=seed, scheme=scheme)
+        run = finite_time_exponents(gd, w0, steps, at=at, singular_values=True, seed=seed, progress=False)
+        assert run.loss is not None and run.singular_exponents is not None
+        ended = outcomes(run.loss[:, -1])
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.4))
+        left.hist(np.clip(run.loss[:, -1], 1e-2, 1e3), bins=np.geomspace(1e-2, 1e3, 41), color=plots.COLOURS["blue"])
+        left.set(xscale="log", xlabel=f"loss after {steps} steps", ylabel="networks", title=f"{len(w0)} networks")
+        for kind, colour, label in ((0, "blue", "loss below 4"), (2, "vermilion", "above 100")):
+            if (ended == kind).any():
+                middle = np.nanmedian(run.singular_exponents[ended == kind], axis=0) / lr
+                lines = right.plot(at * lr, middle, color=plots.COLOURS[colour], ls="-" if kind == 0 else "--", lw=1)
+                lines[0].set_label(label)
+        right.set(xscale="log", yscale="symlog", xlabel="t", title="nine exponents, medians")
+        right.legend()
         return figure
 
     return _panel(controls, draw)
