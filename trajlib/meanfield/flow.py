@@ -7,6 +7,7 @@ themselves. Every network has its own data, which are too large to share a matri
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -107,9 +108,9 @@ class _Network:
 
     def __init__(self, x, y, init_scale: float, weight_decay: float, form: str, device: str | None):
         self.init_scale, self.decay, self.form = init_scale, weight_decay, form
-        if device is None:
-            self.library, self.x, self.y = np, x, y
-        else:
+        self.library: Any = np
+        self.x, self.y = x, y
+        if device is not None:
             from ..engines import torch as engine
 
             self.library, place = engine.torch, engine.pick_device(device)
@@ -332,8 +333,10 @@ def diagonal_flow(
     finally:
         if bar is not None:
             bar.close()
-    *arrays, steps = zip(*done, strict=True)
-    result = DiagonalFlow(times, *(np.stack(array) for array in arrays), setting=model, steps=sum(steps))
+    risks, training, theta, signals, steps = zip(*done, strict=True)
+    result = DiagonalFlow(
+        times, np.stack(risks), np.stack(training), np.stack(theta), np.stack(signals), model, sum(steps)
+    )
     if interrupted:
         raise Interrupted(result)
     return result

@@ -160,9 +160,7 @@ def basis_pursuit(*, aspect_ratio: float = 0.5, noise: float = 0.1, sparsity: fl
     return _soft_threshold(model, 0.0, "least l1 norm")
 
 
-def spectrum_edge(
-    rates: np.ndarray, weights: np.ndarray, aspect_ratio: float, *, side: str = "left"
-) -> float:
+def spectrum_edge(rates: np.ndarray, weights: np.ndarray, aspect_ratio: float, *, side: str = "left") -> float:
     """An edge of the spectrum of X D X', for X (n, d) with entries of variance 1/d and a diagonal D, as n and d grow.
 
     Parameters
@@ -199,7 +197,9 @@ def spectrum_edge(
     """
     rates, weights = _validate.float64("rates", rates), _validate.float64("weights", weights)
     if rates.ndim != 1 or rates.shape != weights.shape or not (rates > 0).all():
-        raise ValueError(f"rates and weights must have one shape (m,), rates positive, got {rates.shape}, {weights.shape}")
+        raise ValueError(
+            f"rates and weights must have one shape (m,), rates positive, got {rates.shape}, {weights.shape}"
+        )
     delta = _validate.positive("aspect_ratio", aspect_ratio)
     if _validate.choice("side", side, ("left", "right")) == "left":
         _below_one(delta)
@@ -290,7 +290,7 @@ def _shrunken(model: Setting, tau: float, kappa: float, which: str) -> list[tupl
     parts = []
     for p, star in _atoms(model):
         ends = [_invert(star + sign * REACH * tau, a, kappa) for sign in (-1.0, 1.0)]
-        s, h = np.linspace(*ends, POINTS, retstep=True)
+        s, h = np.linspace(ends[0], ends[1], POINTS, retstep=True)
         theta, size = a * np.sinh(s), a * np.cosh(s)
         z = (theta + 0.5 * kappa * s - star) / tau
         weight = p * h * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi) * (size + 0.5 * kappa) / tau

@@ -134,9 +134,7 @@ class DiagonalNetwork:
 
     def init(self, init_scale: float, n: int = 1) -> np.ndarray:
         """The model's initial condition u = v = init_scale, n times, (n, 2 d)."""
-        return np.full(
-            (_validate.count("n", n, 1), self.n_parameters), _validate.positive("init_scale", init_scale)
-        )
+        return np.full((_validate.count("n", n, 1), self.n_parameters), _validate.positive("init_scale", init_scale))
 
     def theta(self, w: np.ndarray) -> np.ndarray:
         """Linear coefficients (u² - v²) / 2 of weights (..., 2 d): (..., d)."""

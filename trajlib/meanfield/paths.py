@@ -20,6 +20,8 @@ SMOOTH = 64
 """Directions whose noise is quasi-random; later ones carry little, and high Sobol dimensions are no better than random ones."""
 PLACES = 1.0 + np.logspace(-3.0, 2.0, 40)
 """Where the function is tried whose least value is that edge."""
+OUTLYING = 150.0
+"""A path this far out (its theta is of order 1e130) has left by too long a step."""
 FLOOR = 1e-7
 """Root of an excess risk below which steps need not be accurate in relative terms."""
 
@@ -40,11 +42,13 @@ class PathFlow:
         self.weights[: self._cut] = (1.0 - model.sparsity) / half
         self.signal = np.full(size, model.signal)
         self.signal[: self._cut] = 0.0
-        self.capacity = min(1024, half // 2)
+        self.capacity = min(1024, 3 * half // 4)
         self._rng = np.random.Generator(np.random.PCG64(seed))
         self._noise = self._quasi_random(half)
         self._q, self._weighted_q, self._b, self._z = (np.empty((64, size)) for _ in range(4))
-        self._images = np.zeros((64, 65))  # X q, in coordinates of samples: the noise of the targets, then one for each q
+        self._images = np.zeros(
+            (64, 65)
+        )  # X q, in coordinates of samples: the noise of the targets, then one for each q
         self._e = np.zeros((64, 65))
         self._states = self._residuals = 0
 
@@ -81,7 +85,7 @@ class PathFlow:
         """theta - theta* of the paths, and the residual X theta - y in coordinates of samples (1 + states known,)."""
         error = self.model.scale(t) * np.sinh(2.0 * xi) - self.signal
         k = self._states
-        self._make_room(k)
+        self._make_room(max(k, self._residuals))
         rest, share = error.copy(), np.zeros(k)
         for _ in range(2):
             more = self._weighted_q[:k] @ rest
@@ -89,8 +93,6 @@ class PathFlow:
             rest -= more @ self._q[:k]
         length = np.sqrt(self.weights @ (rest * rest))
         residual = share @ self._images[:k]
-        if not np.isfinite(length):
-            raise ArithmeticError(f"a path has left the finite numbers at t = {t:.3g}")
         if length > RANK_TOLERANCE * np.sqrt(self.weights @ (error * error)):
             self._q[k] = rest / length
             self._weighted_q[k] = self.weights * self._q[k]
@@ -104,8 +106,9 @@ class PathFlow:
 
     def rate(self, t: float, y: np.ndarray) -> np.ndarray:
         """d xi / dt = -X'(X theta - y), (paths,)."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            residual = self.observe(t, y)[1]
+        if not np.abs(y).max() < OUTLYING:
+            return np.full_like(y, np.nan)  # the step was too long, and will be rejected
+        residual = self.observe(t, y)[1]
         k = self._residuals
         rest, share = residual.copy(), np.zeros(k)
         for _ in range(2):
@@ -123,10 +126,11 @@ class PathFlow:
         return -(share @ self._b[: self._residuals])
 
     def _make_room(self, k: int) -> None:
-        """Room for direction k."""
+        """Room for direction k, of states and of residuals."""
         if k >= self.capacity:
             raise ArithmeticError(
-                f"the states span more than {self.capacity} directions, too many for so few paths"
+                f"the states span more than {self.capacity} directions, too many for {len(self.weights)} paths; "
+                "use more paths, or ask for a shorter time"
             )
         if k < len(self._q):
             return
@@ -151,7 +155,9 @@ class PathFlow:
 
     def error(self, t, y, change) -> float:
         """Root mean square error of theta, relative to that of theta - theta* at the start of the step."""
-        with np.errstate(over="ignore", invalid="ignore"):
+        if not np.abs(y[1]).max() < OUTLYING:
+            return np.inf
+        else:
             size = np.maximum(self.rates(t[0], y[0]), self.rates(t[1], y[1])) * change
             error = self.model.scale(t[0]) * np.sinh(2.0 * y[0]) - self.signal
             return float(np.sqrt(self.weights @ (size * size)) / max(np.sqrt(self.weights @ (error * error)), FLOOR))

@@ -1,6 +1,7 @@
 """The response kernel R(t, s) of the effective process, from path-wise derivatives along paths that are known already.
 
-Nothing feeds back into the paths here, so the sampling noise of this kernel stays what it is. A trapezoidal rule in time.
+Nothing feeds back into the paths here, so the sampling noise of this kernel stays what it is. The derivatives are those of a
+linear two-step method (Adams-Bashforth): for the method's own flow, memory included, they are exact, without quadrature.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ import numpy as np
 
 from .model import Setting
 
-__all__ = ["response"]
+__all__ = ["RESOLUTION", "response"]
 
-PATHS = 256
-"""Paths used of each half, the first ones: they are a balanced set themselves."""
-NODES = 120
-"""Nodes of the flow that are used, at most: a trapezoidal rule is more accurate than the sampling well before."""
-CORRECTIONS = 3
-"""Passes at each time, for the kernel at that time appears on both sides."""
+PATHS = 128
+"""Paths used of each half, equally spaced ones."""
+NODES = 300
+"""Nodes beyond which memory and time get out of hand."""
+RESOLUTION = 0.3
+"""Largest interval between nodes times the largest rate of the flow; 1 is the limit of stability."""
 
 
 def response(
@@ -24,40 +25,37 @@ def response(
 ) -> np.ndarray:
     """R at all pairs of ``times``, (n, n), from D = d theta / d xi of all paths at the nodes of their flow.
 
-    With phi(t, s) = D_t h(t, s): d h / dt = -delta (phi - K phi), h(s, s) = 1, R = E phi and K = R - R K as Volterra operators.
+    h[k, l], the derivative of xi at node k by the field at node l, moves by f[k, l] = 1 if k = l, less delta (A D h)[k, l],
+    with R = E[D h] and the memory A = (1 + R)^-1, all of them lower triangular.
     """
-    every = -(-len(nodes) // NODES)
-    nodes = [*nodes[:-1:every], nodes[-1]]
+    if len(nodes) > NODES:
+        raise ArithmeticError(
+            f"the response would need {len(nodes)} nodes in time, more than {NODES}: ask for a shorter time, or for no response"
+        )
     t = np.array([time for time, _ in nodes])
     weights, slope = _some(weights, np.stack([rates for _, rates in nodes]))
-    delta, m = model.aspect_ratio, len(t)
+    m, paths = len(t), len(weights)
     step = np.diff(t)
-    h = np.zeros((m, m, len(weights)))  # h[k, l] for a kick at node l
-    phi = np.zeros_like(h)
-    kernel, memory = np.zeros((m, m)), np.zeros((m, m))  # R and K
-    rate = np.zeros((m, len(weights)))  # d h / dt at the last node
+    back = np.zeros(m - 1)
+    back[1:] = 0.5 * step[1:] ** 2 / step[:-1]  # weight of the rate before the last; the first step is Euler's
+    felt = np.append(step + back, step[-1])
+    felt[:-2] -= back[1:]  # time integral of a field at one node, as the method sees it
+    kernel, memory = np.zeros((m, m)), np.eye(m)
+    moved = np.zeros((m, m * paths))  # D h; row k, then (kick, path)
+    h, before, last = (np.zeros((m, paths)) for _ in range(3))
     for k in range(m):
-        trapezoid = np.zeros(k + 1)
-        trapezoid[:k] += 0.5 * step[:k]
-        trapezoid[1:] += 0.5 * step[:k]
-        kernel[k, k] = memory[k, k] = weights @ slope[k]
-        h[k, k] = 1.0
-        phi[k, k] = slope[k]
         if k:
-            kernel[k, :k], memory[k, :k] = kernel[k - 1, :k], memory[k - 1, :k]
-            base = h[k - 1, :k] + 0.5 * step[k - 1] * rate[:k]
-            for _ in range(CORRECTIONS):
-                past = _integral(memory[k], phi, trapezoid, step, k)  # of K phi, less its part at t itself
-                implicit = 0.5 * step[k - 1] * delta * (1.0 - 0.5 * step[k - 1] * memory[k, k]) * slope[k]
-                h[k, :k] = (base + 0.5 * step[k - 1] * delta * past) / (1.0 + implicit)
-                phi[k, :k] = slope[k] * h[k, :k]
-                kernel[k, :k] = phi[k, :k] @ weights
-                memory[k, :k] = _resolvent(kernel, memory, trapezoid, step, k)
-        past = _integral(memory[k], phi, trapezoid, step, k) if k else np.zeros((0, len(weights)))
-        last = 0.5 * step[k - 1] * memory[k, k] if k else 0.0
-        rate[:k] = -delta * ((1.0 - last) * phi[k, :k] - past)
-        rate[k] = -delta * slope[k]
-    return _interpolated(t, kernel, times)
+            h[:k] += (step[k - 1] + back[k - 1]) * last[:k] - back[k - 1] * before[:k]
+            moved[k, : k * paths] = (h[:k] * slope[k]).ravel()
+            kernel[k, :k] = (h[:k] * slope[k]) @ weights
+            memory[k, :k] = -kernel[k, :k] @ memory[:k, :k]
+        before, last = last, before
+        if k:
+            field = memory[k, : k + 1] @ moved[: k + 1, : k * paths]
+            last[:k] = -model.aspect_ratio * field.reshape(k, paths)
+        last[k] = 1.0
+    density = kernel / felt
+    return _interpolated(t, density, slope @ weights, times)
 
 
 def _some(weights: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,27 +73,9 @@ def _some(weights: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.concatenate(total), slope[:, np.concatenate(picked)]
 
 
-def _integral(memory, phi, trapezoid, step, k):
-    """Integral from s to t of K(t, m) phi(m, s) over m, without the end m = t, for kicks at all earlier nodes: (k, paths)."""
-    weighted = memory[:k] * trapezoid[:k]
-    whole = np.tensordot(weighted, phi[:k, :k], axes=(0, 0))
-    first = np.zeros(k)  # at m = s the rule begins: half a step less for every kick but the first
-    first[1:] = 0.5 * step[: k - 1]
-    diagonal = phi[np.arange(k), np.arange(k)]
-    return whole - (first * memory[:k])[:, None] * diagonal
-
-
-def _resolvent(kernel, memory, trapezoid, step, k):
-    """K(t, s) = R(t, s) - integral of R(t, m) K(m, s) over m from s to t, for the last t: (k,)."""
-    first = np.zeros(k)
-    first[1:] = 0.5 * step[: k - 1]
-    inner = (kernel[k, :k] * trapezoid[:k]) @ memory[:k, :k] - first * kernel[k, :k] * np.diagonal(memory)[:k]
-    last = 0.5 * step[k - 1] * kernel[k, k]
-    return (kernel[k, :k] - inner) / (1.0 + last)
-
-
-def _interpolated(t: np.ndarray, kernel: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """The kernel at other times, linear in the age t - s and along it, so that its jump at t = s stays sharp."""
+def _interpolated(t: np.ndarray, density: np.ndarray, diagonal: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """The kernel at other times, linear in the age t - s and along it. At age 0 it is E D; the first node after a kick feels
+    a half of it too much, and is left out."""
     out = np.zeros((len(times), len(times)))
     for i, now in enumerate(times):
         k = int(np.clip(np.searchsorted(t, now) - 1, 0, len(t) - 2))
@@ -103,7 +83,7 @@ def _interpolated(t: np.ndarray, kernel: np.ndarray, times: np.ndarray) -> np.nd
         ages = now - times[: i + 1]
         rows = []
         for row in (k, k + 1):
-            age = (t[row] - t[: row + 1])[::-1]
-            rows.append(np.interp(ages, age, kernel[row, : row + 1][::-1]))
+            age = np.append(0.0, (t[row] - t[: max(row - 1, 0)])[::-1])
+            rows.append(np.interp(ages, age, np.append(diagonal[row], density[row, : max(row - 1, 0)][::-1])))
         out[i, : i + 1] = (1.0 - share) * rows[0] + share * rows[1]
     return out

@@ -6,6 +6,7 @@ number of paths and the steps in time still do to the result.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +16,8 @@ from ..engines import _bar
 from ..ensembles import Interrupted
 from .model import Setting
 from .paths import PathFlow
-from .response import response
+from .response import RESOLUTION
+from .response import response as response_kernel
 from .stabilized import integrate
 
 __all__ = ["MeanField", "NotConverged", "dmft"]
@@ -49,9 +51,8 @@ class MeanField:
         C_Delta(t, s), mean of (theta_t - theta*)(theta_s - theta*) over coordinates.
     field_correlation : ndarray (n, n)
         C_u(t, s), covariance of the effective noise: delta times that of the residuals X theta - y at two times.
-    response : ndarray (n, n)
-        R(t, s), response of theta_t per unit time of a small field on d xi / dt at time s; zero for s > t. It is found
-        on the paths of one ensemble, to about a percent, and interpolated.
+    response : ndarray (n, n) or None
+        R(t, s), where it was asked for: response of theta_t to a small kick to xi at time s; zero for s > t.
     path_change, step_change : ndarray (n,) or None
         What the excess risk would still change with more paths, and with shorter steps: a third of the difference that
         a quarter of the paths makes, and a third of that of steps twice as long. Known to about a standard error.
@@ -70,7 +71,7 @@ class MeanField:
     training_error_error: np.ndarray = field(repr=False)
     correlation: np.ndarray = field(repr=False)
     field_correlation: np.ndarray = field(repr=False)
-    response: np.ndarray = field(repr=False)
+    response: np.ndarray | None = field(repr=False)
     path_change: np.ndarray | None = field(repr=False)
     step_change: np.ndarray | None = field(repr=False)
     setting: Setting
@@ -97,10 +98,11 @@ def dmft(
     t_max: float = 8.0,
     times: np.ndarray | None = None,
     paths: int = 32_768,
-    replicates: int = 8,
+    replicates: int | None = None,
     tolerance: float = 3e-4,
     seed: int = 0,
     convergence: bool = True,
+    response: bool = False,
     progress: bool | None = None,
 ) -> MeanField:
     """Excess risk and training error along the gradient flow of a diagonal linear network, in the limit of many inputs.
@@ -128,15 +130,19 @@ def dmft(
     Other Parameters
     ----------------
     paths : int
-        Sampled coordinates in all, at least 128 for each replicate; rounded up so that each replicate has a power of two.
-    replicates : int
+        Sampled coordinates in all, at least 1024 for each replicate (256 without ``convergence``), rounded up so that each
+        replicate has a power of two.
+    replicates : int, optional
         Independent ensembles that the paths form, >= 2: more of them make the standard errors surer, fewer make each less biased.
+        By default 8, or as many as there are thousands of paths.
     tolerance : float
         Error of one step, relative to the root of the excess risk.
     seed : int
         Of the sampling; the same seed gives the same result.
     convergence : bool
         Whether to solve with fewer paths and with longer steps too, at about half the cost of the solution itself.
+    response : bool
+        Whether to find the response kernel too, from path-wise derivatives on 256 of the paths of one ensemble: to about a percent.
     progress : bool, optional
         Show a progress bar; by default in terminals and notebooks, after a second.
 
@@ -151,7 +157,7 @@ def dmft(
     NotConverged
         If the excess risk is somewhere less certain than a tenth of itself, or 1e-6; with the result.
     ArithmeticError
-        If the flow needs too many steps, or too many directions for so few paths.
+        If the flow needs too many steps, too many directions for so few paths, or too fine a grid for the response.
     Interrupted
         On Ctrl-C, with the result of the ensembles that are done, if these are two or more.
 
@@ -169,15 +175,18 @@ def dmft(
     """
     model = Setting(aspect_ratio, init_scale, noise, sparsity, weight_decay)
     times = report_times(times, t_max)
-    replicates, seed = _validate.count("replicates", replicates, 2), _validate.count("seed", seed)
-    size = max(128, -(-_validate.count("paths", paths, 128 * replicates) // replicates))
+    seed, least = _validate.count("seed", seed), 1024 if convergence else 256
+    if replicates is None:
+        replicates = min(8, max(2, _validate.count("paths", paths, 2 * least) // 1024))
+    replicates = _validate.count("replicates", replicates, 2)
+    size = -(-_validate.count("paths", paths, least * replicates) // replicates)
     size = 1 << (size - 1).bit_length()
     tolerance = _validate.positive("tolerance", tolerance)
     if tolerance > 0.01:
         raise ValueError(f"tolerance must be at most 0.01 (steps would follow nothing), got {tolerance}")
     plan = [("solution", size, tolerance)]
     if convergence:  # quarter the paths; double the steps, whose errors go with the third power
-        plan += [("fewer", max(128, size // 4), tolerance), ("longer", max(128, size // 4), 8.0 * tolerance)]
+        plan += [("fewer", size // 4, tolerance), ("longer", size // 4, 8.0 * tolerance)]
     done: dict[str, list[_Curves]] = {name: [] for name, _, _ in plan}
     bar = _bar(progress, len(plan) * replicates, "ensembles")
     interrupted = False
@@ -185,7 +194,7 @@ def dmft(
         for number, (name, count, tol) in enumerate(plan):
             for i in range(replicates):
                 stream = np.random.SeedSequence(seed, spawn_key=(number, i))
-                done[name].append(_solve(model, count, stream, times, tol, name == "solution" and i == 0))
+                done[name].append(_solve(model, count, stream, times, tol, response and name == "solution" and i == 0))
                 if bar is not None:
                     bar.update(1)
     except KeyboardInterrupt:
@@ -241,7 +250,9 @@ def _solve(model, paths, stream, times, tolerance, wants_response) -> _Curves:
     for step in integrate(flow, xi, float(times[-1]), tolerance, EVALUATIONS):
         steps += 1
         if wants_response:
-            nodes.append((step.t[1], flow.rates(step.t[1], step.y[1])))
+            rate = flow.radius(step.t[1], step.y[1])
+            inner = np.linspace(*step.t, 1 + math.ceil((step.t[1] - step.t[0]) * rate / RESOLUTION))[1:]
+            nodes += [(t, flow.rates(t, step.at(t))) for t in inner]
         while now < n and times[now] <= step.t[1]:
             errors[now], residual = flow.observe(float(times[now]), step.at(float(times[now])))
             residuals.append(residual)
@@ -249,7 +260,7 @@ def _solve(model, paths, stream, times, tolerance, wants_response) -> _Curves:
     residual = np.zeros((n, max(len(r) for r in residuals)))
     for row, r in zip(residual, residuals, strict=True):
         row[: len(r)] = r
-    found = response(model, nodes, flow.weights, times) if wants_response else None
+    found = response_kernel(model, nodes, flow.weights, times) if wants_response else None
     return _Curves((errors * flow.weights) @ errors.T, model.aspect_ratio * residual @ residual.T, found, steps)
 
 
@@ -273,7 +284,7 @@ def _combine(model: Setting, times: np.ndarray, size: int, done: dict[str, list[
         training_error_error=training.std(axis=0, ddof=1) / np.sqrt(count),
         correlation=np.mean([one.correlation for one in solution], axis=0),
         field_correlation=np.mean([one.field_correlation for one in solution], axis=0),
-        response=next(one.response for one in solution if one.response is not None),
+        response=solution[0].response,
         path_change=changes["fewer"],
         step_change=changes["longer"],
         setting=model,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 DAMPING = 2.0 / 13.0
@@ -48,12 +48,10 @@ class Step(NamedTuple):
         x = (t - self.t[0]) / h
         end = x * x * (3.0 - 2.0 * x)
         bend = h * x * (1.0 - x)
-        return (
-            (1.0 - end) * self.y[0] + end * self.y[1] + bend * ((1.0 - x) * self.rate[0] - x * self.rate[1])
-        )
+        return (1.0 - end) * self.y[0] + end * self.y[1] + bend * ((1.0 - x) * self.rate[0] - x * self.rate[1])
 
 
-@lru_cache(maxsize=None)
+@cache
 def coefficients(s: int) -> tuple[tuple[float, float, float, float, float], ...]:
     """For each stage j = 1 ... s: mu, nu, mu~, gamma~ and the stage's time c, after Sommeijer, Shampine and Verwer (1998)."""
     w0 = 1.0 + DAMPING / s**2
