@@ -16,7 +16,7 @@ from .model import Setting
 
 __all__ = ["LongTime", "basis_pursuit", "long_time", "minimum_norm", "spectrum_edge"]
 
-POINTS, REACH = 8_001, 10.0
+POINTS, REACH = 4_001, 10.0
 """Nodes of a trapezoidal rule, and standard deviations that it covers."""
 
 
@@ -305,7 +305,7 @@ def _invert(x: float, a: float, kappa: float) -> float:
     """s with a sinh s + kappa s / 2 = x."""
     from scipy.optimize import brentq
 
-    high = math.asinh(abs(x) / a)
+    high = 1.000001 * math.asinh(abs(x) / a)
     return math.copysign(brentq(lambda s: a * math.sinh(s) + 0.5 * kappa * s - abs(x), 0.0, high) if high else 0.0, x)
 
 

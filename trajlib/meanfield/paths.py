@@ -147,20 +147,16 @@ class PathFlow:
     def radius(self, t: float, y: np.ndarray) -> float:
         """A bound on the right edge of the spectrum of X D X', with a tenth to spare (see ``limits.spectrum_edge``)."""
         delta, rates = self.model.aspect_ratio, self.rates(t, y)
-        some = max(1, len(rates) // 512)
-        rates, weights = np.append(rates[::some], rates.max()), np.append(self.weights[::some], self.weights[-1])
-        weights /= weights.sum()
         c = delta * rates.max() * PLACES
-        return 1.1 * float((c * ((rates / (c[:, None] - delta * rates)) @ weights + 1.0)).min())
+        return 1.1 * float((c * ((rates / (c[:, None] - delta * rates)) @ self.weights + 1.0)).min())
 
     def error(self, t, y, change) -> float:
         """Root mean square error of theta, relative to that of theta - theta* at the start of the step."""
         if not np.abs(y[1]).max() < OUTLYING:
             return np.inf
-        else:
-            size = np.maximum(self.rates(t[0], y[0]), self.rates(t[1], y[1])) * change
-            error = self.model.scale(t[0]) * np.sinh(2.0 * y[0]) - self.signal
-            return float(np.sqrt(self.weights @ (size * size)) / max(np.sqrt(self.weights @ (error * error)), FLOOR))
+        size = np.maximum(self.rates(t[0], y[0]), self.rates(t[1], y[1])) * change
+        error = self.model.scale(t[0]) * np.sinh(2.0 * y[0]) - self.signal
+        return float(np.sqrt(self.weights @ (size * size)) / max(np.sqrt(self.weights @ (error * error)), FLOOR))
 
     def mark(self):
         """The numbers of directions, and the state of the noise."""

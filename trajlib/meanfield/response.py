@@ -12,8 +12,8 @@ from .model import Setting
 
 __all__ = ["RESOLUTION", "response"]
 
-PATHS = 128
-"""Paths used of each half, equally spaced ones."""
+PATHS = 256
+"""Paths used of each half."""
 NODES = 300
 """Nodes beyond which memory and time get out of hand."""
 RESOLUTION = 0.3
@@ -55,21 +55,24 @@ def response(
             last[:k] = -model.aspect_ratio * field.reshape(k, paths)
         last[k] = 1.0
     density = kernel / felt
+    if m > 2:  # Euler's step is less accurate: extrapolated
+        density[2:, 0] = density[2:, 1] + (density[2:, 1] - density[2:, 2]) * step[0] / step[1]
     return _interpolated(t, density, slope @ weights, times)
 
 
 def _some(weights: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first paths of each half, weighted to stand for all; the halves differ in weight, or there is one."""
-    starts = [0] + [int(i) + 1 for i in np.flatnonzero(np.diff(weights))]
-    if len(weights) == starts[-1] or len(starts) > 2:
-        starts = [0]
-    stops = [*starts[1:], len(weights)]
+    """Some paths of each half, weighted to stand for all; the halves differ in weight, or there is one.
+
+    Blocks in sequence, for only these are balanced: one of opposite noise too, where the paths are in pairs.
+    """
+    change = np.flatnonzero(np.diff(weights)) + 1
     picked, total = [], []
-    for start, stop in zip(starts, stops, strict=True):
-        every = max(1, (stop - start) // PATHS)
-        chosen = np.arange(start, stop, every)
+    for half in np.split(np.arange(len(weights)), change):
+        block = min(PATHS, len(half)) // 2
+        middle = len(half) // 2
+        chosen = np.concatenate([half[:block], half[middle : middle + block]])
         picked.append(chosen)
-        total.append(np.full(len(chosen), weights[start:stop].sum() / len(chosen)))
+        total.append(np.full(len(chosen), weights[half].sum() / len(chosen)))
     return np.concatenate(total), slope[:, np.concatenate(picked)]
 
 

@@ -6,7 +6,6 @@ number of paths and the steps in time still do to the result.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +17,7 @@ from .model import Setting
 from .paths import PathFlow
 from .response import RESOLUTION
 from .response import response as response_kernel
-from .stabilized import integrate
+from .stabilized import Step, integrate
 
 __all__ = ["MeanField", "NotConverged", "dmft"]
 
@@ -130,11 +129,11 @@ def dmft(
     Other Parameters
     ----------------
     paths : int
-        Sampled coordinates in all, at least 1024 for each replicate (256 without ``convergence``), rounded up so that each
+        Sampled coordinates in all, at least 2048 for each replicate (512 without ``convergence``), rounded up so that each
         replicate has a power of two.
     replicates : int, optional
         Independent ensembles that the paths form, >= 2: more of them make the standard errors surer, fewer make each less biased.
-        By default 8, or as many as there are thousands of paths.
+        By default one for every 2048 paths, at least 2 and at most 8.
     tolerance : float
         Error of one step, relative to the root of the excess risk.
     seed : int
@@ -175,9 +174,9 @@ def dmft(
     """
     model = Setting(aspect_ratio, init_scale, noise, sparsity, weight_decay)
     times = report_times(times, t_max)
-    seed, least = _validate.count("seed", seed), 1024 if convergence else 256
+    seed, least = _validate.count("seed", seed), 2048 if convergence else 512
     if replicates is None:
-        replicates = min(8, max(2, _validate.count("paths", paths, 2 * least) // 1024))
+        replicates = min(8, max(2, _validate.count("paths", paths, 2 * least) // 2048))
     replicates = _validate.count("replicates", replicates, 2)
     size = -(-_validate.count("paths", paths, least * replicates) // replicates)
     size = 1 << (size - 1).bit_length()
@@ -250,9 +249,7 @@ def _solve(model, paths, stream, times, tolerance, wants_response) -> _Curves:
     for step in integrate(flow, xi, float(times[-1]), tolerance, EVALUATIONS):
         steps += 1
         if wants_response:
-            rate = flow.radius(step.t[1], step.y[1])
-            inner = np.linspace(*step.t, 1 + math.ceil((step.t[1] - step.t[0]) * rate / RESOLUTION))[1:]
-            nodes += [(t, flow.rates(t, step.at(t))) for t in inner]
+            nodes += _nodes(flow, step, nodes, float(times[-1]))
         while now < n and times[now] <= step.t[1]:
             errors[now], residual = flow.observe(float(times[now]), step.at(float(times[now])))
             residuals.append(residual)
@@ -262,6 +259,15 @@ def _solve(model, paths, stream, times, tolerance, wants_response) -> _Curves:
         row[: len(r)] = r
     found = response_kernel(model, nodes, flow.weights, times) if wants_response else None
     return _Curves((errors * flow.weights) @ errors.T, model.aspect_ratio * residual @ residual.T, found, steps)
+
+
+def _nodes(flow: PathFlow, step: Step, nodes: list[tuple[float, np.ndarray]], end: float) -> list:
+    """Times within a step, with the rates of the paths there, that the response kernel is to be found on: evenly spread."""
+    spacing = min(RESOLUTION / flow.radius(step.t[1], step.y[1]), end / 80.0)
+    new: list[tuple[float, np.ndarray]] = []
+    while (t := (new or nodes)[-1][0] + spacing) <= step.t[1] and end - t > 0.5 * spacing:
+        new.append((t, flow.rates(t, step.at(t))))
+    return new if step.t[1] < end else [*new, (end, flow.rates(end, step.y[1]))]
 
 
 def _combine(model: Setting, times: np.ndarray, size: int, done: dict[str, list[_Curves]]) -> MeanField:
