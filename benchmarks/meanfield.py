@@ -1,8 +1,8 @@
 """Mean-field theory of diagonal linear networks at 80 intervals of time: trajlib against direct simulation of equal standard error.
 
-The theory is solved with 4,096 paths in four ensembles. How many networks of 1,000 inputs give the same standard error of the excess risk is
-computed from the spread of the networks that are run; their time is that of one network, times that number. The simulation is trajlib's too:
-both use the same adaptive steps, each to an accuracy below its standard error. Run as a script, this writes data/benchmarks/meanfield.json.
+The theory is solved with 4,096 paths in four ensembles. How many networks of 1,000 inputs give the same standard error of the excess
+risk is computed from the spread of the networks that are run; their time is that of one network, times that number. The simulation is
+trajlib's too, with the same kind of steps. Run as a script, this writes data/benchmarks/meanfield.json.
 """
 
 from __future__ import annotations
