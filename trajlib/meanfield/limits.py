@@ -78,7 +78,7 @@ def long_time(
     --------
     >>> end = long_time(aspect_ratio=0.5, init_scale=0.3)
     >>> f"{end.excess_risk:.4f}", f"{end.rate:.4f}"
-    ('0.1929', '0.0576')
+    ('0.1895', '0.0349')
     """
     model = Setting(aspect_ratio, init_scale, noise, sparsity, weight_decay)
     if model.weight_decay > 0:
