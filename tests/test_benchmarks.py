@@ -42,7 +42,9 @@ def result():
     return json.loads((ROOT / "data" / "benchmarks" / "training.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", ["covariant", "series", "softmax_map", "stability"])
+@pytest.mark.parametrize(
+    "name", ["covariant", "embedding", "meanfield", "mnist_step", "series", "softmax_map", "stability"]
+)
 def test_other_results_are_what_their_runs_wrote(name):
     stored = json.loads((ROOT / "data" / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
     content = json.dumps(stored["results"], sort_keys=True).encode()

@@ -1,0 +1,23 @@
+"""Diagonal linear networks in the limit of many inputs: direct simulation, dynamical mean-field theory, and the end of the flow."""
+
+from .flow import DiagonalFlow, FlowPath, diagonal_flow, gradient_flow
+from .limits import LongTime, basis_pursuit, long_time, minimum_norm, spectrum_edge
+from .model import DiagonalNetwork, Setting
+from .solver import MeanField, NotConverged, dmft
+
+__all__ = [
+    "DiagonalFlow",
+    "DiagonalNetwork",
+    "FlowPath",
+    "LongTime",
+    "MeanField",
+    "NotConverged",
+    "Setting",
+    "basis_pursuit",
+    "diagonal_flow",
+    "dmft",
+    "gradient_flow",
+    "long_time",
+    "minimum_norm",
+    "spectrum_edge",
+]
