@@ -39,3 +39,20 @@ def test_an_error_is_shown_in_the_panel(lab, monkeypatch):
     monkeypatch.setattr(widgets, "diverge", fails)
     button.click()
     assert message.value == "radius &lt;b&gt;too small&lt;/b&gt;" and not button.disabled
+
+
+LABS = {
+    "embedding": lambda: widgets.embedding_lab(tl.Perceptron(4, 10, 3), tl.iris(), steps=40),
+    "exponent": lambda: widgets.exponent_lab(tl.plane(), steps=100),
+}
+
+
+@pytest.mark.parametrize("name", LABS)
+def test_other_labs_draw_and_draw_again(name):
+    controls, button, message, picture = parts(LABS[name]())
+    first = picture()
+    assert first.startswith(PNG) and message.value == ""
+    controls["seed"].value = 1
+    controls["learning rate"].value = controls["learning rate"].value / 2
+    button.click()
+    assert picture().startswith(PNG) and picture() != first and message.value == ""
