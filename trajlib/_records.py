@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from . import _validate
-from .engines import SNAPSHOTS, during, iterate, pick, time_axis
+from .engines import SNAPSHOTS, during, iterate, n_threads, pick, time_axis
 
 RECORDS = ("loss", "norm", "weights", "gradient_norm", "accuracy", "test_accuracy", "test_loss")
 COPY_RECORDS = ("loss", "weights", "accuracy", "test_accuracy", "test_loss")
@@ -15,6 +16,8 @@ COPY_RECORDS = ("loss", "weights", "accuracy", "test_accuracy", "test_loss")
 DERIVED = {"cpu": ("gradient_norm", "accuracy", "test_accuracy", "test_loss"), "torch": ("gradient_norm",)}
 """What each engine leaves to be computed from the weights."""
 BUFFER_BYTES = 1 << 27
+BLOCK = 1 << 18
+"""Bytes of weights between two looks at them, and numbers of a block of states whose outputs fit the cache."""
 
 
 def names(gd, record, allowed: tuple[str, ...], w0: np.ndarray) -> tuple[str, ...]:
@@ -25,7 +28,7 @@ def names(gd, record, allowed: tuple[str, ...], w0: np.ndarray) -> tuple[str, ..
     for name in record:
         _validate.choice("record", name, allowed)
         if name in DERIVED["cpu"]:
-            _derive(gd, name, w0[:1])
+            _derive(gd, name, w0[:1], 1)
     return tuple(record)
 
 
@@ -54,7 +57,7 @@ def run(gd, w: np.ndarray, copies: np.ndarray | None, steps: int, every: int, re
         new = n // every + (0 if more and n % every == 0 else 1)  # the next piece records this state again
         for name in derived:
             states = out["copy_weights" if name.startswith("copy_") else "weights"]
-            out[name] = _derive(gd, name.removeprefix("copy_"), states)
+            out[name] = _derive(gd, name.removeprefix("copy_"), states, options["threads"])
         for name in kept:
             if name not in merged:
                 shape, axis = out[name].shape, time_axis(name)
@@ -71,15 +74,30 @@ def run(gd, w: np.ndarray, copies: np.ndarray | None, steps: int, every: int, re
     return merged | {"reference": w, "copies": copies, "nonfinite": nonfinite}, ran._replace(steps=done)
 
 
-def _derive(gd, name: str, weights: np.ndarray) -> np.ndarray:
-    if name == "gradient_norm":
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.linalg.norm(gd.gradient(weights), axis=-1)
-    if not hasattr(gd, "network"):
+def _derive(gd, name: str, weights: np.ndarray, threads: int | None) -> np.ndarray:
+    """A record (...) of states (..., p), some at a time: what lies between, an output for each sample, stays in the cache."""
+    if name != "gradient_norm" and not hasattr(gd, "network"):
         raise ValueError(f"record {name!r} needs a network and its task, and {type(gd).__name__} has none")
-    if name == "test_loss":
-        return gd.test_loss(weights)
-    return gd.accuracy(weights, "test" if name == "test_accuracy" else "train")
+    if name == "gradient_norm":
+
+        def of(w):
+            with np.errstate(over="ignore", invalid="ignore"):
+                return np.linalg.norm(gd.gradient(w), axis=-1)
+
+    elif name == "test_loss":
+        of = gd.test_loss
+    else:
+
+        def of(w):
+            return gd.accuracy(w, "test" if name == "test_accuracy" else "train")
+
+    width = weights.shape[-1]
+    if hasattr(gd, "network"):
+        width += max(len(gd.task.x), len(gd.task.x_test)) * (gd.network.n_hidden + gd.network.n_outputs)
+    states = weights.reshape(-1, weights.shape[-1])
+    parts = np.array_split(states, max(1, len(states) * width // BLOCK))
+    with ThreadPoolExecutor(n_threads(threads)) as pool:
+        return np.concatenate(list(pool.map(of, parts))).reshape(weights.shape[:-1])
 
 
 def fit_in_memory(networks: int, records: int, width: int) -> None:
