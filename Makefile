@@ -52,9 +52,10 @@ bench: $(VENV)/.installed-bench  ## run benchmarks/*.py, which write data/benchm
 	@mkdir -p data/benchmarks
 	@set -e; for script in $$(grep -l __main__ benchmarks/*.py); do echo "$(PY) $$script"; $(PY) "$$script"; done
 
-mnist: $(VENV)/.installed-test  ## run the MNIST sweeps into data/mnist (hours; stop it at any time, it goes on from there)
+mnist: $(VENV)/.installed-test  ## run the MNIST sweeps into data/mnist (stop it at any time, it goes on from there); DEVICE=cuda
 	$(PY) tools/mnist_sweep.py subset
 	$(PY) tools/mnist_sweep.py full
+	$(PY) tools/mnist_sweep.py paper $(if $(DEVICE),--device $(DEVICE))
 
 clean:  ## remove everything that was built; .venv stays
 	rm -rf _build
