@@ -43,7 +43,7 @@ def result():
 
 
 @pytest.mark.parametrize(
-    "name", ["covariant", "embedding", "meanfield", "mnist_step", "series", "softmax_map", "stability"]
+    "name", ["covariant", "digits", "embedding", "meanfield", "mnist_step", "series", "softmax_map", "stability"]
 )
 def test_other_results_are_what_their_runs_wrote(name):
     stored = json.loads((ROOT / "data" / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
