@@ -5,7 +5,8 @@
     python tools/mnist_sweep.py paper      # the paper's design: 60,000 images, 16 learning rates x 50 initial conditions
 
 Each cell is one initial condition at one learning rate: a reference and its copies, 200 steps of full-batch gradient descent in
-float64, and a tangent vector. What is kept are series, not weights: about 0.1 MB a cell, in data/mnist. On two cores the first two parts take two hours, the third two or three days.
+float64, and a tangent vector. What is kept are series, not weights: about 0.1 MB a cell, in data/mnist. On two cores the first two parts
+take two hours, the third two or three days.
 """
 
 import argparse
