@@ -1,7 +1,7 @@
 """Diagonal linear networks: the model and its constants, a draw of its data, and its training as a map.
 
 The network is theta = (u² - v²) / 2, coordinate by coordinate, started at u = v = alpha. Its loss is
-|X theta - y|² / 2 + lambda (|u|² + |v|²) / 2, with n = delta d samples of d inputs, X_ij ~ N(0, 1/d).
+\\|X theta - y\\|² / 2 + lambda (\\|u\\|² + \\|v\\|²) / 2, with n = delta d samples of d inputs, X_ij ~ N(0, 1/d).
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class DiagonalNetwork:
         return 0.5 * (u * u - v * v)
 
     def loss(self, w: np.ndarray) -> np.ndarray:
-        """|X theta - y|² / 2 + weight_decay |w|² / 2, (...)."""
+        """\\|X theta - y\\|² / 2 + weight_decay \\|w\\|² / 2, (...)."""
         residual = self.theta(w) @ self.x.T - self.y
         return 0.5 * (residual * residual).sum(axis=-1) + 0.5 * self.weight_decay * (w * w).sum(axis=-1)
 
