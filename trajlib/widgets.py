@@ -50,6 +50,14 @@ def _wide() -> dict:
     return {"style": {"description_width": "9em"}, "layout": widgets.Layout(width="32em", max_width="100%")}
 
 
+def _seed(description: str = "seed", value: int = 0) -> widgets.Widget:
+    return widgets.BoundedIntText(value=value, min=0, max=10**6, description=description, **_wide())
+
+
+def _radius(value: float) -> widgets.Widget:
+    return widgets.FloatLogSlider(value=value, min=-14, max=-1, step=0.5, description="radius", **_wide())
+
+
 def divergence_lab(
     network: Perceptron,
     task: Task,
@@ -77,10 +85,10 @@ def divergence_lab(
     wide = _wide()
     controls = {
         "lr": widgets.FloatLogSlider(value=lr, min=-3, max=1, step=0.05, description="learning rate", **wide),
-        "radius": widgets.FloatLogSlider(value=radius, min=-14, max=-1, step=0.5, description="radius", **wide),
+        "radius": _radius(radius),
         "copies": widgets.IntSlider(value=copies, min=1, max=40, description="copies", **wide),
         "steps": widgets.IntSlider(value=steps, min=100, max=10_000, step=100, description="steps", **wide),
-        "seed": widgets.BoundedIntText(value=0, min=0, max=10**6, description="seed", **wide),
+        "seed": _seed(),
     }
 
     def draw(lr, radius, copies, steps, seed):
@@ -122,8 +130,8 @@ def collapse_lab(network: Perceptron, *, lr: float = 5.0, split_seed: int = 0, s
     controls = {
         "lr": widgets.FloatSlider(value=lr, min=1.0, max=20.0, step=0.25, description="learning rate", **wide),
         "steps": widgets.IntSlider(value=steps, min=200, max=50_000, step=200, description="steps", **wide),
-        "split_seed": widgets.BoundedIntText(value=split_seed, min=0, max=10**6, description="split", **wide),
-        "seed": widgets.BoundedIntText(value=0, min=0, max=10**6, description="seed", **wide),
+        "split_seed": _seed("split", split_seed),
+        "seed": _seed(),
     }
 
     def draw(lr, steps, split_seed, seed):
@@ -166,10 +174,10 @@ def embedding_lab(network: Perceptron, task: Task, *, lr: float = 5.0, steps: in
     wide = _wide()
     controls = {
         "lr": widgets.FloatLogSlider(value=lr, min=-3, max=1.5, step=0.05, description="learning rate", **wide),
-        "radius": widgets.FloatLogSlider(value=1e-8, min=-14, max=-1, step=0.5, description="radius", **wide),
+        "radius": _radius(1e-8),
         "copies": widgets.IntSlider(value=5, min=1, max=25, description="copies", **wide),
         "steps": widgets.IntSlider(value=steps, min=20, max=1000, step=20, description="steps", **wide),
-        "seed": widgets.BoundedIntText(value=0, min=0, max=10**6, description="seed", **wide),
+        "seed": _seed(),
     }
 
     def draw(lr, radius, copies, steps, seed):
@@ -210,7 +218,7 @@ def exponent_lab(task: Task, *, lr: float = 1e-3, steps: int = 1000) -> widgets.
         "scheme": widgets.Dropdown(options=["normal", "glorot"], description="initial weights", **wide),
         "lr": widgets.FloatLogSlider(value=lr, min=-4, max=-2, step=0.05, description="learning rate", **wide),
         "steps": widgets.IntSlider(value=steps, min=100, max=4000, step=100, description="steps", **wide),
-        "seed": widgets.BoundedIntText(value=0, min=0, max=10**6, description="seed", **wide),
+        "seed": _seed(),
     }
 
     def draw(activation, scheme, lr, steps, seed):
