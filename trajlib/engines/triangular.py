@@ -25,6 +25,10 @@ PARALLEL = 4.5e-16
 """Cosine, for each dimension, below which two rows count as orthogonal."""
 NOTHING = -(1 << 40)
 """Exponent of a row of zeros."""
+LARGE = 2.0**128
+"""Squared length, or its inverse, beyond which rows are scaled."""
+HEADROOM = 400
+"""Powers of two by which a row may stay below a later one."""
 
 
 def backward(triangles, c, states, every, first, out, growth, total, threads) -> None:
@@ -218,24 +222,30 @@ def _scale(row, exponent):
 
 
 @numba.njit
-def _apply(r, rows, exponents):
-    """The rows times R from the left, in place: row i becomes the sum over l >= i of R_il times row l."""
-    k = len(r)
-    for i in range(k):
-        top = NOTHING
-        for b in range(i, k):
-            top = max(top, exponents[b])
-        for j in range(k):
-            rows[i, j] = rows[i, j] * r[i, i]
-        if exponents[i] < top:
-            shift = max(exponents[i] - top, -2000)
-            for j in range(k):
-                rows[i, j] = math.ldexp(rows[i, j], shift)
-        for b in range(i + 1, k):
-            factor = math.ldexp(r[i, b], max(exponents[b] - top, -2000))
-            for j in range(k):
-                rows[i, j] = rows[i, j] + factor * rows[b, j]
-        exponents[i] = _scale(rows[i], top)
+def _rescale(rows, exponents, factors, k, lane):
+    """Scale the rows of one network by powers of two, and write down the factors between them, 2**(exponent of b - that of a)."""
+    highest = NOTHING
+    for a in range(k - 1, -1, -1):
+        largest = 0.0
+        for j in range(a, k):
+            entry = abs(rows[(a * k + j) * LANES + lane])
+            if not entry <= largest:  # nan is taken too
+                largest = entry
+        if not largest < np.inf:
+            for j in range(a, k):
+                rows[(a * k + j) * LANES + lane] = np.nan
+            continue
+        exponent = exponents[a, lane] + math.frexp(largest)[1] if largest > 0.0 else NOTHING
+        highest = max(highest, exponent)
+        exponent = max(exponent, highest - HEADROOM)
+        for j in range(a, k):
+            slot = (a * k + j) * LANES + lane
+            rows[slot] = math.ldexp(rows[slot], max(exponents[a, lane] - exponent, -2000))
+        exponents[a, lane] = exponent
+    for a in range(k):
+        for b in range(a, k):
+            shift = min(max(exponents[b, lane] - exponents[a, lane], -2000), 1000)
+            factors[(a * k + b) * LANES + lane] = math.ldexp(1.0, shift)
 
 
 @numba.njit
@@ -286,27 +296,55 @@ def _orthogonal_rows(rows, exponents):
 
 def _singular_logarithms(triangles, out, times):
     n, steps, k, _ = triangles.shape
-    rows, copy = np.zeros((k, k)), np.zeros((k, k))
-    exponents, others = np.zeros(k, np.int64), np.zeros(k, np.int64)
-    for i in range(n):
-        rows[:] = 0.0
-        exponents[:] = 0
-        for a in range(k):
-            rows[a, a] = 1.0
-        m = 0
+    one = constant(0.0, 1)
+    r, rows, factors = np.zeros(k * k * LANES), np.zeros(k * k * LANES), np.zeros(k * k * LANES)
+    exponents, check = np.zeros((k, LANES), np.int64), np.zeros(2 * LANES)
+    copy, others = np.zeros((k, k)), np.zeros(k, np.int64)
+    for first in range(0, n, LANES):
+        lanes = min(LANES, n - first)
+        rows[:], factors[:], exponents[:], m = 0.0, 1.0, 0, 0
+        for slot in range(0, k * k, k + 1):
+            rows[slot * LANES : (slot + 1) * LANES] = 1.0
         for t in range(steps):
-            _apply(triangles[i, t], rows, exponents)
-            while m < len(times) and times[m] == t + 1:
-                copy[:] = rows
-                others[:] = exponents
+            for lane in range(lanes):
+                for a in range(k):
+                    for b in range(a, k):
+                        r[(a * k + b) * LANES + lane] = triangles[first + lane, t, a, b]
+            total, least = one, one + INFINITY
+            for a in range(k):  # row a becomes the sum over b >= a of R_ab times row b, which begins with b zeros
+                square = one
+                for b in range(a + 1, k):
+                    store(r, a * k + b, load(r, a * k + b, one) * load(factors, a * k + b, one))
+                for j in range(a, k):
+                    value = load(rows, a * k + j, one) * load(r, a * k + a, one)
+                    for b in range(a + 1, j + 1):
+                        value = value + load(r, a * k + b, one) * load(rows, b * k + j, one)
+                    store(rows, a * k + j, value)
+                    square = square + value * value
+                total = total + square
+                least = where_less(square, least, square, least)
+            store(check, 0, total)
+            store(check, 1, least)
+            for lane in range(lanes):
+                if not (check[lane] < LARGE and check[LANES + lane] > 1.0 / LARGE):
+                    _rescale(rows, exponents, factors, k, lane)
+            if m == len(times) or times[m] > t + 1:
+                continue
+            for lane in range(lanes):
+                for a in range(k):
+                    for j in range(a):
+                        copy[a, j] = 0.0
+                    for j in range(a, k):
+                        copy[a, j] = rows[(a * k + j) * LANES + lane]
+                    others[a] = _scale(copy[a], exponents[a, lane])
                 _orthogonal_rows(copy, others)
                 for a in range(k):
-                    square = _dot(copy[a], copy[a])
-                    if square == 0.0:
-                        out[i, m, a] = -np.inf
+                    length = _dot(copy[a], copy[a])
+                    if length == 0.0:
+                        out[first + lane, m, a] = -np.inf
                     else:
-                        out[i, m, a] = _log(math.sqrt(square), others[a]) if square < np.inf else np.nan
-                m += 1
+                        out[first + lane, m, a] = _log(math.sqrt(length), others[a]) if length < np.inf else np.nan
+            m += 1
 
 
 def _pushed(triangles, out, lag):
