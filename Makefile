@@ -33,8 +33,9 @@ FORGET_PAGES := $(PY) tools/fingerprint.py --stamp _build/.inputs \
 help:  ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-book: $(VENV)/.installed-book  ## build the book, executing what changed: _build/html/index.html
+book: $(VENV)/.installed-book  ## build the book, executing what changed; OUTPUTS=committed takes those of book/*.ipynb instead
 	@$(FORGET_PAGES)
+	@$(if $(filter committed,$(OUTPUTS)),$(PY) tools/execute_notebooks.py --fill _build/.jupyter_cache)
 	$(VENV)/bin/jupyter-book build . --all -W -n --keep-going
 
 notebooks: $(VENV)/.installed-book  ## execute the chapters that changed into book/*.ipynb
