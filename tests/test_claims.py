@@ -47,6 +47,16 @@ def test_share_knows_when_the_ensemble_is_too_small(successes, holds, decided):
     assert (got.holds, got.decided) == (holds, decided)
 
 
+@pytest.mark.parametrize(
+    ("value", "half", "holds", "decided"),
+    [([0.8, 0.9], 0.05, True, True), ([0.8, 0.72], 0.05, True, False), ([0.8, 0.68], 0.05, False, False), ([0.6, 0.68], 0.05, False, True)],
+)  # fmt: skip
+def test_estimates_reach_a_threshold_all_or_not_at_all(value, half, holds, decided):
+    value = np.array(value)
+    found = claims.reaches(value, value - half, value + half, 0.7)
+    assert (found.holds, found.decided) == (holds, decided)
+
+
 def test_wilson_interval_covers():
     """95 % interval of a share of 0.9 in 200: coverage over 2,000 draws, tolerance five standard errors."""
     rng = np.random.default_rng(0)

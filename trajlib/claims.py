@@ -19,7 +19,7 @@ import yaml
 
 from ._files import data_file
 
-__all__ = ["VERDICTS", "Claim", "Finding", "Ledger", "Scoreboard", "Share", "fraction", "load", "share"]
+__all__ = ["VERDICTS", "Claim", "Finding", "Ledger", "Scoreboard", "Share", "fraction", "load", "reaches", "share"]
 
 VERDICTS = ("reproduced", "partly", "not reproduced", "not testable")
 KEY = "trajlib_claims"
@@ -138,6 +138,31 @@ def share(holds: np.ndarray, at_least: float = 0.9) -> Share:
     """
     k, n, low, high = _wilson(holds)
     return Share(k >= at_least * n, not low < at_least < high)
+
+
+def reaches(value: np.ndarray, lower: np.ndarray, upper: np.ndarray, at_least: float) -> Share:
+    """Whether every one of some estimates reaches a threshold, and whether their intervals are narrow enough to say.
+
+    Parameters
+    ----------
+    value, lower, upper : ndarray (...)
+        Estimates, and the ends of their confidence intervals.
+    at_least : float
+        The threshold.
+
+    Returns
+    -------
+    Share
+        Decided if all intervals lie above the threshold, or one lies below it.
+
+    Examples
+    --------
+    >>> reaches(np.array([0.9, 0.72]), np.array([0.88, 0.69]), np.array([0.92, 0.75]), 0.7)
+    Share(holds=True, decided=False)
+    """
+    holds = bool(np.all(np.asarray(value) >= at_least))
+    sure = np.all(np.asarray(lower) >= at_least) if holds else np.any(np.asarray(upper) < at_least)
+    return Share(holds, bool(sure))
 
 
 class Ledger:
