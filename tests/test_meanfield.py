@@ -496,3 +496,31 @@ def test_one_coordinate_goes_from_a_fixed_point_to_a_chebyshev_map():
         found.append(tl.lyapunov_spectrum(network, w0, 5000, transient=200).exponents[0])
     np.testing.assert_allclose(found[0], [0.0, np.log(0.6)], atol=1e-6)
     np.testing.assert_allclose(found[1], [np.log(3.0), 0.0], atol=0.02)
+
+
+def test_a_learning_rate_for_each_network():
+    """Rows of a batch have the bits of runs of their own, also where they are chaotic: sums have one order."""
+    x, y, _ = draw(Setting(), 20, 0, 0)
+    rates = np.array([0.1, 0.7, 1.1])
+    together = DiagonalNetwork(x, y, lr=rates)
+    w0 = together.init(0.5, 3)
+    orbits = together.orbit(w0, 300)
+    spectrum = tl.lyapunov_spectrum(together, w0, 100, k=2)
+    for i, lr in enumerate(rates):
+        alone = DiagonalNetwork(x, y, lr=float(lr))
+        np.testing.assert_array_equal(alone.orbit(w0[i : i + 1], 300)[0], orbits[i])
+        one = tl.lyapunov_spectrum(alone, w0[i : i + 1], 100, k=2).exponents[0]
+        np.testing.assert_allclose(one, spectrum.exponents[i], rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match="lr must be one number or one a network"):
+        together(w0[:2])
+
+
+def test_a_step_shrinks_the_product_of_the_weights():
+    """The flow conserves u v; a step multiplies it by 1 - (lr g)², g the gradient in theta."""
+    x, y, _ = draw(Setting(), 20, 0, 0)
+    network = DiagonalNetwork(x, y, lr=0.4)
+    w = np.random.default_rng(0).standard_normal((2, 40))
+    g = (network.theta(w) @ x.T - y) @ x
+    u, v = np.split(w, 2, axis=-1)
+    after = np.split(network(w), 2, axis=-1)
+    np.testing.assert_allclose(after[0] * after[1], u * v * (1 - (0.4 * g) ** 2), rtol=1e-12)

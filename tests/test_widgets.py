@@ -42,17 +42,28 @@ def test_an_error_is_shown_in_the_panel(lab, monkeypatch):
 
 
 LABS = {
-    "embedding": lambda: widgets.embedding_lab(tl.Perceptron(4, 10, 3), tl.iris(), steps=40),
-    "exponent": lambda: widgets.exponent_lab(tl.plane(), steps=100),
+    "dmft": (lambda: widgets.dmft_lab(dimension=40, networks=2), "initial scale α"),
+    "embedding": (lambda: widgets.embedding_lab(tl.Perceptron(4, 10, 3), tl.iris(), steps=40), "learning rate"),
+    "exponent": (lambda: widgets.exponent_lab(tl.plane(), steps=100), "learning rate"),
 }
 
 
-@pytest.mark.parametrize("name", LABS)
-def test_other_labs_draw_and_draw_again(name):
-    controls, button, message, picture = parts(LABS[name]())
+@pytest.mark.parametrize(("make", "slider"), LABS.values(), ids=LABS)
+def test_other_labs_draw_and_draw_again(make, slider):
+    controls, button, message, picture = parts(make())
     first = picture()
     assert first.startswith(PNG) and message.value == ""
     controls["seed"].value = 1
-    controls["learning rate"].value = controls["learning rate"].value / 2
+    controls[slider].value = controls[slider].value / 2
     button.click()
     assert picture().startswith(PNG) and picture() != first and message.value == ""
+
+
+def test_what_the_theory_cannot_resolve_is_shown_in_the_panel(monkeypatch):
+    def fails(**_):
+        raise ArithmeticError("use more paths")
+
+    _, button, message, _ = parts(lab := widgets.dmft_lab(dimension=40, networks=2))
+    monkeypatch.setattr(widgets, "dmft", fails)
+    button.click()
+    assert message.value == "use more paths" and len(lab.children) == 9

@@ -14,12 +14,13 @@ from .embedding import embed_copies
 from .ensembles import diverge, train
 from .intermittency import collapse, compare_with_map
 from .maps import GradientDescent
+from .meanfield import diagonal_flow, dmft
 from .networks import Perceptron
 from .prediction import outcomes
 from .stability.finite_time import finite_time_exponents
 from .tasks import Task, iris
 
-__all__ = ["collapse_lab", "divergence_lab", "embedding_lab", "exponent_lab"]
+__all__ = ["collapse_lab", "divergence_lab", "dmft_lab", "embedding_lab", "exponent_lab"]
 
 
 def _panel(controls: dict[str, widgets.Widget], draw) -> widgets.Widget:
@@ -36,7 +37,7 @@ def _panel(controls: dict[str, widgets.Widget], draw) -> widgets.Widget:
             figure.savefig(buffer, format="png")
             plt.close(figure)
             picture.value = buffer.getvalue()
-        except (ValueError, MemoryError) as error:
+        except (ValueError, ArithmeticError, MemoryError) as error:
             message.value = html.escape(str(error))
         finally:
             button.disabled = False
@@ -239,6 +240,62 @@ def exponent_lab(task: Task, *, lr: float = 1e-3, steps: int = 1000) -> widgets.
                 lines[0].set_label(label)
         right.set(xscale="log", yscale="symlog", xlabel="t", title="nine exponents, medians")
         right.legend()
+        return figure
+
+    return _panel(controls, draw)
+
+
+def dmft_lab(
+    *,
+    init_scale: float = 0.3,
+    aspect_ratio: float = 0.5,
+    noise: float = 0.1,
+    sparsity: float = 0.1,
+    weight_decay: float = 0.0,
+    dimension: int = 200,
+    networks: int = 4,
+) -> widgets.Widget:
+    """A panel that solves the mean-field theory of diagonal linear networks and trains some of finite width beside it.
+
+    Parameters
+    ----------
+    init_scale, aspect_ratio, noise, sparsity, weight_decay
+        Where the controls stand at first.
+    dimension : int
+        Inputs of the networks.
+    networks : int
+        How many are trained, >= 2.
+
+    Returns
+    -------
+    ipywidgets.Widget
+    """
+    wide = _wide()
+
+    def slider(value, low, high, step, description):
+        return widgets.FloatSlider(value=value, min=low, max=high, step=step, description=description, **wide)
+
+    controls = {
+        "init_scale": widgets.FloatLogSlider(
+            value=init_scale, min=-1, max=1, step=0.05, description="initial scale α", **wide
+        ),
+        "aspect_ratio": slider(aspect_ratio, 0.1, 3.0, 0.1, "samples/inputs δ"),
+        "noise": slider(noise, 0.0, 2.0, 0.05, "noise σ"),
+        "sparsity": slider(sparsity, 0.05, 1.0, 0.05, "sparsity ρ"),
+        "weight_decay": slider(weight_decay, 0.0, 1.0, 0.05, "weight decay λ"),
+        "seed": _seed(),
+    }
+
+    def draw(seed, **constants):
+        times = np.concatenate([[0.0], np.geomspace(0.02, 10.0, 40)])
+        theory = dmft(times=times, paths=8192, replicates=4, seed=seed, progress=False, **constants)
+        direct = diagonal_flow(dimension, networks=networks, times=times, seed=seed, progress=False, **constants)
+        figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.4))
+        for ax, name in zip(axes, ("excess_risk", "training_error"), strict=True):
+            ax.plot(times[1:], getattr(direct, name + "s")[:, 1:].T, color=plots.PALE, ls="-", lw=1)
+            ax.plot(times[1:], getattr(theory, name)[1:], color=plots.COLOURS["blue"], ls="-")
+            ax.set(xscale="log", yscale="log", xlabel="t", title=name.replace("_", " "))
+        axes[0].set_title(f"excess risk (grey: {networks} networks, d = {dimension})")
         return figure
 
     return _panel(controls, draw)

@@ -14,6 +14,7 @@ import numpy as np
 from .. import _validate
 from ..engines import _bar
 from ..ensembles import Interrupted
+from ._threads import one_thread
 from .model import Setting, check_data, draw
 from .solver import report_times
 from .stabilized import integrate
@@ -235,13 +236,14 @@ def gradient_flow(
     times, tolerance = report_times(times, t_max), _validate.positive("tolerance", tolerance)
     flow = _Network(x, y, init_scale, weight_decay, _validate.choice("form", form, FORMS), device)
     states, now, steps = np.empty((2, len(times), x.shape[1])), 0, 0
-    for step in integrate(flow, flow.start(), float(times[-1]), tolerance, EVALUATIONS):
-        steps += 1
-        while now < len(times) and times[now] <= step.t[1]:
-            t = float(times[now])
-            for out, part in zip(states, flow.weights(t, step.at(t)), strict=True):
-                out[now] = part if device is None else part.cpu().numpy()
-            now += 1
+    with one_thread(x.size):
+        for step in integrate(flow, flow.start(), float(times[-1]), tolerance, EVALUATIONS):
+            steps += 1
+            while now < len(times) and times[now] <= step.t[1]:
+                t = float(times[now])
+                for out, part in zip(states, flow.weights(t, step.at(t)), strict=True):
+                    out[now] = part if device is None else part.cpu().numpy()
+                now += 1
     u, v = states
     residual = 0.5 * (u - v) * (u + v) @ x.T - y
     training = (residual * residual).mean(axis=1)

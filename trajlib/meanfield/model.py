@@ -82,7 +82,8 @@ class DiagonalNetwork:
     """Training of a diagonal linear network by gradient descent, as a map of w = (u, v) to itself.
 
     It has the protocol of the maps in :mod:`trajlib.systems`, so that :func:`~trajlib.stability.lyapunov.lyapunov_spectrum`
-    takes it: small learning rates follow the gradient flow at time t = lr * step, large ones do not.
+    takes it: small learning rates follow the gradient flow at time t = lr * step, large ones do not. Sums run over inputs and over
+    samples in their order, without BLAS, so that an orbit has the same bits on any machine, also where it is chaotic.
 
     Attributes
     ----------
@@ -90,8 +91,9 @@ class DiagonalNetwork:
         Inputs.
     y : ndarray (n,), float64
         Targets.
-    lr : float
-        Learning rate, positive; a step is lr in units of the flow's time.
+    lr : float or ndarray
+        Learning rate, positive; a step is lr in units of the flow's time. An array must broadcast against the leading axes of the
+        weights: one rate a network.
     weight_decay : float
         Of u and v, >= 0.
 
@@ -117,14 +119,14 @@ class DiagonalNetwork:
 
     x: np.ndarray = field(repr=False)
     y: np.ndarray = field(repr=False)
-    lr: float = 0.01
+    lr: float | np.ndarray = 0.01
     weight_decay: float = 0.0
 
     def __post_init__(self):
         x, y = check_data(self.x, self.y)
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "y", y)
-        object.__setattr__(self, "lr", _validate.positive("lr", self.lr))
+        object.__setattr__(self, "lr", _validate.rate("lr", self.lr))
         object.__setattr__(self, "weight_decay", _validate.positive("weight_decay", self.weight_decay, zero=True))
 
     @property
@@ -143,17 +145,17 @@ class DiagonalNetwork:
 
     def loss(self, w: np.ndarray) -> np.ndarray:
         """\\|X theta - y\\|² / 2 + weight_decay \\|w\\|² / 2, (...)."""
-        residual = self.theta(w) @ self.x.T - self.y
+        residual = self._residual(w)
         return 0.5 * (residual * residual).sum(axis=-1) + 0.5 * self.weight_decay * (w * w).sum(axis=-1)
 
     def gradient(self, w: np.ndarray) -> np.ndarray:
         """Gradient of the loss, (..., 2 d)."""
-        g = (self.theta(w) @ self.x.T - self.y) @ self.x
+        g = _ordered_product(self._residual(w), self.x)
         return np.concatenate([g, -g], axis=-1) * w + self.weight_decay * w
 
     def hessian(self, w: np.ndarray) -> np.ndarray:
         """Hessian of the loss, (..., 2 d, 2 d)."""
-        g = (self.theta(w) @ self.x.T - self.y) @ self.x
+        g = _ordered_product(self._residual(w), self.x)
         d = self.x.shape[1]
         slope = np.concatenate([self.x * w[..., None, :d], -self.x * w[..., None, d:]], axis=-1)  # d residual / d w
         hessian = slope.swapaxes(-1, -2) @ slope
@@ -163,11 +165,20 @@ class DiagonalNetwork:
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
         """The weights after a step, (..., 2 d)."""
-        return w - self.lr * self.gradient(w)
+        return w - self._rate(np.shape(w)[:-1]) * self.gradient(w)
 
     def jacobian(self, w: np.ndarray) -> np.ndarray:
         """Jacobian of the map, 1 - lr * Hessian, (..., 2 d, 2 d)."""
-        return np.eye(self.n_parameters) - self.lr * self.hessian(w)
+        return np.eye(self.n_parameters) - self._rate(np.shape(w)[:-1])[..., None] * self.hessian(w)
+
+    def _residual(self, w: np.ndarray) -> np.ndarray:
+        """X theta - y, (..., n)."""
+        return _ordered_product(self.theta(w), self.x.T) - self.y
+
+    def _rate(self, lead: tuple[int, ...]) -> np.ndarray:
+        """Learning rates of networks with leading axes ``lead``, to multiply their weights by."""
+        _validate.fits("lr", "one number", np.shape(self.lr), lead)
+        return np.asarray(self.lr)[..., None]
 
     def orbit(self, w0: np.ndarray, steps: int, every: int = 1) -> np.ndarray:
         """States at steps 0, every, 2 every ... of ``steps`` steps from w0 (n, 2 d): (n, steps // every + 1, 2 d)."""
@@ -181,6 +192,14 @@ class DiagonalNetwork:
                 if step % every == 0:
                     states[..., step // every, :] = w
         return states
+
+
+def _ordered_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The product of a (..., m) and b (m, k), summed in the order of m: BLAS has an order of its own on each machine."""
+    total = a[..., :1] * b[0]
+    for j in range(1, len(b)):
+        total = total + a[..., j, None] * b[j]
+    return total
 
 
 def check_data(x, y) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 from .. import _validate
 from ..engines import _bar
 from ..ensembles import Interrupted
+from ._threads import one_thread
 from .model import Setting
 from .paths import PathFlow
 from .response import RESOLUTION
@@ -202,7 +203,10 @@ def dmft(
         for number, (name, count, tol) in enumerate(plan):
             for i in range(replicates):
                 stream = np.random.SeedSequence(seed, spawn_key=(number, i))
-                done[name].append(_solve(model, count, stream, times, tol, response and name == "solution" and i == 0))
+                with one_thread(64 * count):
+                    done[name].append(
+                        _solve(model, count, stream, times, tol, response and name == "solution" and i == 0)
+                    )
                 if bar is not None:
                     bar.update(1)
     except KeyboardInterrupt:

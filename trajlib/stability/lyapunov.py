@@ -192,12 +192,12 @@ def _generic(gd, w, vectors, steps, every, interval, **_):
     return w, columns.swapaxes(1, 2), growth
 
 
-def sharpness(gd: TrainingMap, w: np.ndarray) -> np.ndarray:
+def sharpness(gd, w: np.ndarray) -> np.ndarray:
     """Largest eigenvalue of the Hessian, (...): the sharpness. Gradient descent on a quadratic is stable while it stays below 2 / lr.
 
     Parameters
     ----------
-    gd : GradientDescent or SoftmaxMap
+    gd : GradientDescent, SoftmaxMap, DiagonalNetwork, or any map with a ``hessian``
         The map whose loss it is.
     w : ndarray (..., p), float64
         Weights.
@@ -218,7 +218,7 @@ def sharpness(gd: TrainingMap, w: np.ndarray) -> np.ndarray:
     >>> sharpness(gd, gd.network.init(2, seed=0)).shape
     (2,)
     """
-    if not isinstance(gd, TrainingMap):
+    if not hasattr(gd, "hessian"):
         raise TypeError(f"the first argument must be a map such as GradientDescent, got {type(gd).__name__}")
     hessian = gd.hessian(w)
     finite = np.isfinite(hessian).all(axis=(-2, -1))
