@@ -1,0 +1,17 @@
+/* On every page; loads the laboratory, from the folder of this file, where a page has one. */
+(function () {
+  "use strict";
+  const PARTS = "base engine iris ziggurat random ensemble fit worker chart panel trajectory bifurcation".split(" ");
+  const folder = document.currentScript.src.replace(/[^/]*$/, "");
+  function load() {
+    if (!document.querySelector("trajectory-lab, bifurcation-lab")) return;
+    for (const part of PARTS) {
+      const script = document.createElement("script");
+      script.src = `${folder}${part}.js`;
+      script.async = false; // in this order
+      document.head.append(script);
+    }
+  }
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", load);
+  else load();
+})();
