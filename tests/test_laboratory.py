@@ -59,7 +59,7 @@ def open_page(browser, tmp_path):
         file = tmp_path / "page.html"
         file.write_text(PAGE.format(lab=LAB.as_uri(), body=body), encoding="utf-8")
         page.goto(file.as_uri() + hash)
-        page.wait_for_function("Boolean(customElements.get('bifurcation-lab'))")
+        page.wait_for_function("Boolean(customElements.get('golden-check'))")
         return page
 
     yield open_it
@@ -91,7 +91,9 @@ def test_functions_have_the_bits_of_the_specification(engine, name):
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(0, s, 2000) for s in (1e-8, 0.1, 3, 40, 400)] + [[0.0, -0.0, -710.0, 720.0, 1e-300]])
     x = np.abs(x[np.abs(x) > 1e-290]) if name == "log" else x
-    got = floats(engine.evaluate(f"(x) => {{ {BYTES} return bytes(Float64Array.from(x, trajlab.{name})); }}", x.tolist()))
+    got = floats(
+        engine.evaluate(f"(x) => {{ {BYTES} return bytes(Float64Array.from(x, trajlab.{name})); }}", x.tolist())
+    )
     assert got.tobytes() == np.array([getattr(specification, name)(v) for v in x.tolist()]).tobytes()
 
 
@@ -148,7 +150,9 @@ def test_splits_of_the_data(engine, split):
     assert p == task.proportions.tolist()
 
 
-@pytest.mark.parametrize(("condition", "radius", "copies"), [(0, 1e-8, 20), (3, 1e-14, 1), (499, 0.1, 40), (51, 3.7e-5, 2)])
+@pytest.mark.parametrize(
+    ("condition", "radius", "copies"), [(0, 1e-8, 20), (3, 1e-14, 1), (499, 0.1, 40), (51, 3.7e-5, 2)]
+)
 def test_perturbed_copies_are_those_of_perturb(engine, condition, radius, copies):
     net = tl.Perceptron(4, 10, 3)
     w0 = net.init(500, seed=0)
@@ -175,7 +179,13 @@ def trajectories(page, **options):
         return [series("loss"), series("distance"), series("weights"), states, last || null];
     }}"""
     loss, distance, weights, states, comparison = page.evaluate(script, options)
-    return floats(loss), floats(distance).reshape(-1, options["copies"]), floats(weights).reshape(-1, 83), states, comparison
+    return (
+        floats(loss),
+        floats(distance).reshape(-1, options["copies"]),
+        floats(weights).reshape(-1, 83),
+        states,
+        comparison,
+    )
 
 
 def test_a_chaotic_run_has_the_bits_of_diverge(engine):
@@ -225,6 +235,25 @@ def test_orbit_of_the_softmax_map(engine, kappa):
     orbit, loss = map(floats, engine.evaluate(script, kappa))
     assert orbit.tobytes() == run.weights[2].tobytes()
     assert loss.tobytes() == run.loss[2].tobytes()
+
+
+@pytest.mark.parametrize(("lr", "steps"), [(5.0, 200), (0.01, 400)])
+def test_embedding_is_that_of_embed_copies(engine, lr, steps):
+    script = f"""([lr, steps]) => {{
+        {BYTES}
+        const options = {{ lr, steps, condition: 2, radius: 1e-8, copies: 3, split: 0, followed: [0], withEmbedding: true }};
+        const {{ z, separation, explained }} = [...trajlab.jobs.trajectories(options)].pop().embedding;
+        return [...z, ...separation].map(bytes).concat([explained]);
+    }}"""
+    *series, explained = engine.evaluate(script, [lr, steps])
+    series = np.array([floats(text) for text in series])
+    net = tl.Perceptron(4, 10, 3)
+    gd = tl.GradientDescent(net, tl.iris(), lr=lr)
+    div = tl.diverge(gd, net.init(3, seed=0), radius=1e-8, copies=3, steps=steps, seed=1, record=("weights",))
+    want = tl.embed_copies(div.snapshots[2:], progress=False)
+    np.testing.assert_allclose(series[:4], want.coordinates[0, ..., 0], rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(series[4:], want.separation[0, ..., 0], rtol=1e-6, atol=1e-11)
+    assert explained == pytest.approx(want.explained_variance[0, 0], rel=1e-10)
 
 
 def fitted_series():
@@ -313,7 +342,10 @@ def test_a_run_halts_when_it_leaves_the_screen(open_page):
 
 
 def test_link_restores_the_state(open_page):
-    page = open_page('<trajectory-lab chapter="intermittency"></trajectory-lab>', hash="#lab=lr:2.5,ic:7,radius:1e-6,copies:2,steps:300,split:2")
+    page = open_page(
+        '<trajectory-lab chapter="intermittency"></trajectory-lab>',
+        hash="#lab=lr:2.5,ic:7,radius:1e-6,copies:2,steps:300,split:2",
+    )
     finished(page)
     assert page.evaluate("document.querySelector('trajectory-lab').values") == {
         "lr": 2.5, "ic": 7, "radius": 1e-6, "copies": 2, "steps": 300, "split": 2,
@@ -356,12 +388,18 @@ def test_keyboard_alone_is_enough(open_page):
     reached = []
     for _ in range(13):
         page.keyboard.press("Tab")
-        reached.append(page.evaluate("(() => { const a = document.querySelector('trajectory-lab').shadowRoot.activeElement; return a && (a.textContent || a.ariaLabel || a.id); })()"))
+        reached.append(
+            page.evaluate(
+                "(() => { const a = document.querySelector('trajectory-lab').shadowRoot.activeElement; return a && (a.textContent || a.ariaLabel || a.id); })()"
+            )
+        )
         if reached[-1] == "lr-field":
             page.keyboard.press("ArrowLeft")
     assert {"lr-field", "copies, exact value", "Reset", "Copy link", "Download CSV"} <= set(reached)
     assert page.evaluate("document.querySelector('trajectory-lab').values.lr") == pytest.approx(10**-0.01, rel=1e-3)
-    outline = page.evaluate("getComputedStyle(document.querySelector('trajectory-lab').shadowRoot.activeElement || document.body).outlineStyle")
+    outline = page.evaluate(
+        "getComputedStyle(document.querySelector('trajectory-lab').shadowRoot.activeElement || document.body).outlineStyle"
+    )
     assert outline == "solid" or reached[-1] is None
     names = page.evaluate(
         """() => [...document.querySelector("trajectory-lab").shadowRoot.querySelectorAll("input")].map((i) => i.ariaLabel || i.labels.length)"""
@@ -395,13 +433,17 @@ def test_link_is_copied_or_shown(open_page):
     page = open_page("<trajectory-lab></trajectory-lab>", hash="#lab=steps:60,copies:1")
     finished(page)
     page.get_by_role("button", name="Copy link").click()
-    page.wait_for_function("document.querySelector('trajectory-lab').shadowRoot.querySelector('.message').textContent.includes('link is in')")
+    page.wait_for_function(
+        "document.querySelector('trajectory-lab').shadowRoot.querySelector('.message').textContent.includes('link is in')"
+    )
 
 
 @pytest.mark.parametrize("width", [320, 360])
 def test_fits_a_phone(open_page, width):
     body = '<trajectory-lab chapter="intermittency"></trajectory-lab><bifurcation-lab></bifurcation-lab>'
-    page = open_page(body, hash="#lab=steps:60,copies:1", viewport={"width": width, "height": 700}, device_scale_factor=2)
+    page = open_page(
+        body, hash="#lab=steps:60,copies:1", viewport={"width": width, "height": 700}, device_scale_factor=2
+    )
     finished(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     sizes = page.evaluate(
@@ -412,7 +454,9 @@ def test_fits_a_phone(open_page, width):
 
 
 def test_theme_and_motion(open_page):
-    page = open_page("<trajectory-lab></trajectory-lab>", hash="#lab=steps:60,copies:1", color_scheme="dark", reduced_motion="reduce")
+    page = open_page(
+        "<trajectory-lab></trajectory-lab>", hash="#lab=steps:60,copies:1", color_scheme="dark", reduced_motion="reduce"
+    )
     finished(page)
     ground = "getComputedStyle(document.querySelector('trajectory-lab')).backgroundColor"
     assert page.evaluate(ground) == "rgb(28, 32, 37)"
@@ -426,10 +470,41 @@ def test_without_javascript_the_text_inside_is_shown(browser, tmp_path):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     file = tmp_path / "page.html"
-    file.write_text(PAGE.format(lab=LAB.as_uri(), body="<trajectory-lab>Needs JavaScript.</trajectory-lab>"), encoding="utf-8")
+    file.write_text(
+        PAGE.format(lab=LAB.as_uri(), body="<trajectory-lab>Needs JavaScript.</trajectory-lab>"), encoding="utf-8"
+    )
     page.goto(file.as_uri())
     assert page.inner_text("trajectory-lab") == "Needs JavaScript."
     context.close()
+
+
+def test_embedding_panel(open_page, tmp_path):
+    page = open_page('<trajectory-lab chapter="scalar-embedding"></trajectory-lab>', hash="#lab=steps:100,copies:2")
+    finished(page)
+    assert "of the variance" in page.inner_text("trajectory-lab .result")
+    with page.expect_download() as info:
+        page.get_by_role("button", name="Download CSV").click()
+    info.value.save_as(tmp_path / "lab.csv")
+    rows = list(csv.DictReader((tmp_path / "lab.csv").read_text().splitlines()))
+    assert len(rows) == 101 and all(math.isfinite(float(row[name])) for row in rows for name in ("z", "dz_0", "dz_1"))
+
+
+@pytest.mark.slow
+def test_golden_check_of_the_reader(open_page):
+    page = open_page("<golden-check>Needs JavaScript.</golden-check>")
+    page.get_by_role("button", name="Check this browser").click()
+    page.wait_for_function(
+        "document.querySelector('golden-check').shadowRoot.querySelector('.message').textContent", timeout=120_000
+    )
+    n = len(golden.load())
+    assert page.inner_text("golden-check .message") == f"{n} of {n} runs end with the same bits as the library's."
+    assert page.locator("golden-check td").all_inner_texts() == ["same bits"] * n
+    page.evaluate("trajlab.golden[4].final = trajlab.golden[3].final")
+    page.get_by_role("button", name="Check this browser").click()
+    page.wait_for_function(
+        "document.querySelector('golden-check').shadowRoot.querySelector('.message').textContent.startsWith('4 of')",
+        timeout=120_000,
+    )
 
 
 def test_bifurcation_diagram(open_page):
@@ -460,4 +535,6 @@ def test_bifurcation_diagram(open_page):
     page.wait_for_timeout(500)
     finished(page, "bifurcation-lab")
     assert page.evaluate(script)[2]["from"] > 8.125
-    assert json.dumps(page.evaluate("document.querySelector('bifurcation-lab').table().slice(0, 2)")).startswith('[["rate", "loss", "visits"]')
+    assert json.dumps(page.evaluate("document.querySelector('bifurcation-lab').table().slice(0, 2)")).startswith(
+        '[["rate", "loss", "visits"]'
+    )

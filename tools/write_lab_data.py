@@ -1,4 +1,4 @@
-"""Write the laboratory's data, book/_static/lab/iris.js and ziggurat.js: the flowers, and the tables behind numpy's normal numbers.
+"""Write the laboratory's data into book/_static/lab: the flowers, the golden digests, the tables behind numpy's normal numbers.
 
 A page opened from a folder cannot load data, so these are scripts. Numbers are written with the digits that give back the same float64.
 """
@@ -19,9 +19,10 @@ def array(values) -> str:
     return textwrap.fill(text, 120, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
 
 
-def script(name: str, comment: str, entries: dict[str, str]) -> str:
+def script(name: str, comment: str, entries: dict[str, str], *, worker: bool = True) -> str:
     body = "\n".join(f"  trajlab.{key} = {value};" for key, value in entries.items())
-    return f"/* {comment}\n   Written by tools/write_lab_data.py. */\ntrajlab.define(function {name}(trajlab) {{\n{body}\n}}, true);\n"
+    end = ", true" if worker else ""
+    return f"/* {comment}\n   Written by tools/write_lab_data.py. */\ntrajlab.define(function {name}(trajlab) {{\n{body}\n}}{end});\n"
 
 
 def floats(values) -> str:
@@ -32,7 +33,9 @@ def iris() -> str:
     """All 150 flowers in the order of scikit-learn's copy; the split is drawn in the page."""
     flowers = load_iris()
     names = ", ".join(f'"{name}"' for name in flowers.target_names)
-    comment = "Fisher's Iris: 150 flowers, four features in cm, three species (R. A. Fisher, Annals of Eugenics 7, 1936)."
+    comment = (
+        "Fisher's Iris: 150 flowers, four features in cm, three species (R. A. Fisher, Annals of Eugenics 7, 1936)."
+    )
     entries = {"flowers": floats(flowers.data), "species": f"Uint8Array.of(\n{array(flowers.target)}\n  )"}
     return script("iris", comment, entries | {"speciesNames": f"[{names}]"})
 
@@ -40,13 +43,24 @@ def iris() -> str:
 def ziggurat() -> str:
     """numpy's tables of the 256 layers under the normal density, as numba carries them."""
     comment = "Layers of numpy's ziggurat for normal numbers (G. Marsaglia, W. W. Tsang, J. Stat. Softw. 5(8), 2000)."
-    layers = {name: floats(getattr(numpy_tables, f"{name[0].lower()}i_double")) for name in ("widths", "kernels", "fractions")}
-    constants = {"edge": repr(float(numpy_tables.ziggurat_nor_r)), "inverseEdge": repr(float(numpy_tables.ziggurat_nor_inv_r))}
+    layers = {
+        name: floats(getattr(numpy_tables, f"{name[0].lower()}i_double")) for name in ("widths", "kernels", "fractions")
+    }
+    constants = {
+        "edge": repr(float(numpy_tables.ziggurat_nor_r)),
+        "inverseEdge": repr(float(numpy_tables.ziggurat_nor_inv_r)),
+    }
     value = "{\n" + "".join(f"  {key}: {text},\n" for key, text in (layers | constants).items()) + "  }"
     return script("ziggurat", comment, {"ziggurat": value})
 
 
-FILES = {"iris.js": iris, "ziggurat.js": ziggurat}
+def golden() -> str:
+    """data/golden.json as it is."""
+    runs = textwrap.indent((LAB.parents[2] / "data" / "golden.json").read_text(encoding="utf-8").strip(), "  ").lstrip()
+    return script("golden", "The golden runs and their digests (data/golden.json).", {"golden": runs}, worker=False)
+
+
+FILES = {"iris.js": iris, "golden.js": golden, "ziggurat.js": ziggurat}
 
 if __name__ == "__main__":
     for name, text in FILES.items():

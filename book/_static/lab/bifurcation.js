@@ -26,7 +26,7 @@ trajlab.define(function bifurcation(trajlab) {
     }
 
     figures() {
-      return [{ key: "diagram", caption: "<b>Losses visited</b> after 1,000 steps; darker: more often", wide: true }];
+      return [{ key: "diagram", caption: "<b>Losses visited</b> after 1,000 steps; the more ink, the more often", wide: true }];
     }
 
     buttons() {

@@ -5,13 +5,7 @@
 trajlab.define(function panel(trajlab) {
   const PAUSE = 200; // milliseconds without a change before a new run
   const stylesheet = `${trajlab.folder}lab.css`;
-
-  function element(name, attributes = {}, ...children) {
-    const node = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.append(...children);
-    return node;
-  }
+  const { element } = trajlab;
 
   class Panel extends HTMLElement {
     // A subclass has: name (of its state in a link), controls(), figures(), start(), receive(part), finish(), render(), table().
@@ -22,13 +16,9 @@ trajlab.define(function panel(trajlab) {
       this.seen.observe(this);
       this.sized = new ResizeObserver(() => this.redraw());
       this.sized.observe(this);
-      this.themed = new MutationObserver(() => this.recolour());
-      this.themed.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+      this.themed = new trajlab.ThemeWatch(this, () => this.recolour());
       this.listening = new AbortController();
-      const { signal } = this.listening;
-      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour(), { signal });
-      addEventListener("hashchange", () => this.restore(), { signal });
-      this.recolour();
+      addEventListener("hashchange", () => this.restore(), { signal: this.listening.signal });
       if (this.restore()) requestAnimationFrame(() => this.scrollIntoView());
     }
 
@@ -108,8 +98,8 @@ trajlab.define(function panel(trajlab) {
       });
       exact.addEventListener("change", () => this.set(key, exact.value));
       show();
-      const inputs = exactOnly ? [exact] : [slider, exact];
-      return { control, node: element("div", { class: "control" }, element("label", { for: id }, label), ...inputs), show };
+      const inputs = exactOnly ? [exact] : [slider, exact], kind = exactOnly ? "control exact" : "control";
+      return { control, node: element("div", { class: kind }, element("label", { for: id }, label), ...inputs), show };
     }
 
     /** The nearest value that a control allows, and what to tell the reader if that is not what was asked for. */
@@ -245,10 +235,7 @@ trajlab.define(function panel(trajlab) {
     }
 
     recolour() {
-      const { theme } = document.documentElement.dataset;
-      const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-      this.toggleAttribute("dark", dark);
-      this.colours = trajlab.colours(dark);
+      this.colours = trajlab.colours(this.hasAttribute("dark"));
       for (const node of this.shadowRoot.querySelectorAll("[data-colour]")) {
         const [name, index] = node.dataset.colour.split(" ");
         node.style.setProperty("--colour", index ? this.colours[name][index] : this.colours[name]);
@@ -256,15 +243,18 @@ trajlab.define(function panel(trajlab) {
       this.redraw();
     }
 
-    /** Draw with the next frame, once, however often this is called before it. */
+    /** Draw with a coming frame, once, however often this is called before it; never for more than a third of the time. */
     redraw() {
-      if (this.frame) return;
-      this.frame = requestAnimationFrame(() => {
-        this.frame = 0;
+      if (this.waiting) return;
+      this.waiting = true;
+      setTimeout(() => requestAnimationFrame(() => {
+        this.waiting = false;
+        const began = performance.now();
         this.render();
-      });
+        this.rest = 2 * (performance.now() - began);
+      }), this.rest || 0);
     }
   }
 
-  Object.assign(trajlab, { Panel, element });
+  trajlab.Panel = Panel;
 });

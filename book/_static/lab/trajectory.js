@@ -8,6 +8,7 @@ trajlab.define(function trajectory(trajlab) {
     "low-learning-rate": { lr: 0.01, ic: 0, copies: 20, steps: 5000 },
     "edge-of-stability": { lr: 1, ic: 1, copies: 5, steps: 400 },
     intermittency: { lr: 5, ic: 51, copies: 2, steps: 10000, split: 1 },
+    "scalar-embedding": { lr: 5, ic: 0, copies: 5, steps: 200, mostCopies: 10, mostSteps: 2000 },
   };
   const key = (colour, text) => `<span class="key" data-colour="${colour}">${text}</span>`;
   const whole = (value) => value.toLocaleString("en");
@@ -25,14 +26,18 @@ trajlab.define(function trajectory(trajlab) {
       return "split" in this.first;
     }
 
+    get withEmbedding() {
+      return "mostSteps" in this.first; // all states are kept, so that there cannot be too many
+    }
+
     controls() {
-      const { lr, ic, copies, steps, split } = this.first;
+      const { lr, ic, copies, steps, split, mostCopies = 40, mostSteps = 20000 } = this.first;
       const controls = [
         { key: "lr", label: "learning rate", value: lr, min: 0.01, max: 10, logarithmic: true },
         { key: "ic", label: "initial condition", value: ic, min: 0, max: 499, integer: true },
         { key: "radius", label: "radius of the perturbation", value: 1e-8, min: 1e-14, max: 0.1, logarithmic: true },
-        { key: "copies", label: "copies", value: copies, min: 1, max: 40, integer: true },
-        { key: "steps", label: "steps", value: steps, min: 50, max: 20000, step: 50, integer: true },
+        { key: "copies", label: "copies", value: copies, min: 1, max: mostCopies, integer: true },
+        { key: "steps", label: "steps", value: steps, min: 50, max: mostSteps, step: 50, integer: true },
       ];
       if (this.withMap) controls.push({ key: "split", label: "split of the data", value: split, min: 0, max: 99, integer: true });
       return controls;
@@ -53,7 +58,19 @@ trajlab.define(function trajectory(trajlab) {
           { key: "rung", caption: `<b>Rung</b>: hidden units on ${key("blue", "all saturated")}${key("pale", "not all")}` },
           { key: "map", caption: `<b>Afterwards</b>: loss of ${key("vermilion", "the network")}${key("ink", "the softmax map")}` },
         );
+      if (this.withEmbedding)
+        figures.splice(
+          0,
+          0,
+          { key: "line", caption: `<b>On a line</b>: z of ${key("ink", "the network")}${key("pale", "its copies")}` },
+          { key: "separation", caption: `<b>Separation</b> on the line ${key("pale", "each")}${key("ink", "mean")}` },
+        );
       return figures;
+    }
+
+    get extras() {
+      const { withMap, withEmbedding } = this;
+      return { withMap, withEmbedding };
     }
 
     start() {
@@ -71,12 +88,12 @@ trajlab.define(function trajectory(trajlab) {
       };
       this.result.textContent = "";
       const followed = Object.values(FOLLOWED);
-      this.run("trajectories", { lr, condition: ic, radius, copies, steps, split, followed, withMap: this.withMap });
+      this.run("trajectories", { lr, condition: ic, radius, copies, steps, split, followed, ...this.extras });
     }
 
     receive(part) {
       const { data } = this;
-      if (part.comparison) return void (data.comparison = part.comparison);
+      if (!part.loss) return void Object.assign(data, part); // the comparison, the embedding
       const n = part.loss.length, { copies } = data.ran;
       data.loss.set(part.loss, part.from);
       for (let t = 0; t < n; t++) {
@@ -99,7 +116,7 @@ trajlab.define(function trajectory(trajlab) {
     }
 
     finish() {
-      const { loss, mean, ran, fit, states, comparison } = this.data, { steps } = ran;
+      const { loss, mean, ran, fit, states, comparison, embedding } = this.data, { steps } = ran;
       const parts = [`After ${whole(steps)} steps the loss is ${pretty(loss[steps])}, and d has grown by a factor ${pretty(mean[steps] / mean[0])}.`];
       const why = { "": "kept", "low R2": "discarded: R² not above 0.9", "low rate": "discarded: not above 0.05" };
       if (fit.start >= 0)
@@ -112,6 +129,7 @@ trajlab.define(function trajectory(trajlab) {
         parts.push(`${saturated ? "Collapsed" : "Not collapsed"}: ${units}, κ = ${kappa.toFixed(2)};`);
         parts.push(`the map's loss is off by ${pretty(apart[1], 1)} after one step, by ${pretty(Math.max(...apart), 1)} at most in 60.`);
       }
+      if (embedding) parts.push(`One coordinate explains ${(100 * embedding.explained).toFixed(0)} % of the variance.`);
       this.result.textContent = parts.join(" ");
       for (const [name, canvas] of Object.entries(this.canvases)) canvas.setAttribute("aria-label", this.describe(name));
     }
@@ -123,6 +141,8 @@ trajlab.define(function trajectory(trajlab) {
         loss: `Loss against step, ${ends(loss)}`,
         distance: `Distance between the network and its ${ran.copies} copies against step; mean ${ends(mean)}`,
         weights: `${Object.keys(FOLLOWED).join(", ")} against step`,
+        line: "First coordinate of the network and of its copies, embedded together, against step",
+        separation: "Distance of the copies from the network on that line, against step",
         rung: "Number of hidden units that are on, against step",
         map: "Loss of the network and of the softmax map in the 60 steps after the run",
       }[name];
@@ -151,9 +171,23 @@ trajlab.define(function trajectory(trajlab) {
       trajlab.draw(canvases.distance, { ...common, y, logY: logD, series: lines });
 
       const weights = data.weights.map(until);
-      const threads = weights.map((values, k) => ({ values, at, colour: colours.several[k], width: 1.4 }));
+      const mark = this.withMap ? "dots" : "line"; // from step to step they jump
+      const threads = weights.map((values, k) => ({ values, at, colour: colours.several[k], width: 1.4, mark }));
       trajlab.draw(canvases.weights, { ...common, y: trajlab.extent(weights), series: threads });
       if (this.withMap) this.renderMap(common);
+      if (this.withEmbedding) this.renderEmbedding(common);
+    }
+
+    renderEmbedding(common) {
+      const { colours, canvases } = this, at = (t) => t;
+      const { z, separation } = this.data.embedding || { z: [[]], separation: [] };
+      const each = (values) => ({ values, at, colour: colours.pale, width: 0.8 });
+      const reference = { values: z[0], at, colour: colours.ink, width: 1.6 };
+      trajlab.draw(canvases.line, { ...common, y: trajlab.extent(z), series: [...z.slice(1).map(each), reference] });
+      const apart = separation.map((values) => values.map(Math.abs));
+      const mean = Array.from(apart[0] || [], (_, t) => apart.reduce((sum, values) => sum + values[t], 0.0) / apart.length);
+      const series = [...apart.map(each), { ...reference, values: mean, width: 2 }];
+      trajlab.draw(canvases.separation, { ...common, y: trajlab.extent(apart, true), logY: true, series });
     }
 
     renderMap(common) {
@@ -181,6 +215,10 @@ trajlab.define(function trajectory(trajlab) {
       if (!data || !data.times) return null;
       const head = ["step", "loss", "d_mean", ...data.distance.map((_, m) => `d_${m}`), ...Object.keys(FOLLOWED).map((name) => `"${name}"`)];
       const series = [data.loss, data.mean, ...data.distance, ...data.weights];
+      if (data.embedding) {
+        head.push("z", ...data.embedding.separation.map((_, m) => `dz_${m}`));
+        series.push(data.embedding.z[0], ...data.embedding.separation);
+      }
       const rows = [head];
       for (let t = 0; t < data.times; t++) rows.push([t, ...series.map((values) => values[t])]);
       if (this.withMap) {

@@ -6,10 +6,11 @@ trajlab.define(function worker(trajlab) {
   const AFTERWARDS = 60; // steps that network and map go on side by side
 
   /** One initial condition and its copies, step by step. */
-  function* trajectories({ lr, condition, radius, copies, steps, split, followed, withMap }) {
+  function* trajectories({ lr, condition, radius, copies, steps, split, followed, withMap, withEmbedding }) {
     const gd = trajlab.irisDescent(lr, split);
     const w0 = trajlab.initialConditions(trajlab.SIZES, condition, 1);
     const w = trajlab.perturbed(w0, trajlab.SIZES, condition, radius, copies);
+    const snapshots = new Float64Array(withEmbedding ? w.length * (steps + 1) : 0);
     let t = 0;
     while (t <= steps) {
       const part = { from: t, loss: [], distance: [], weights: [], states: [] };
@@ -17,6 +18,7 @@ trajlab.define(function worker(trajlab) {
       do {
         for (let m = 1; m <= copies; m++) part.distance.push(trajlab.l1Distance(w, m * gd.size, 0, gd.size));
         for (const p of followed) part.weights.push(w[p]);
+        if (withEmbedding) snapshots.set(w, w.length * t);
         if (withMap && (t % EVERY === 0 || t === steps)) part.states.push({ step: t, ...trajlab.collapse(gd, w, 0) });
         const last = t === steps; // the state at the end has a loss, but takes no step
         if (!last) for (let m = 1; m <= copies; m++) gd.step(w, m * gd.size, false);
@@ -28,6 +30,17 @@ trajlab.define(function worker(trajlab) {
       yield part;
     }
     if (withMap) yield { comparison: compareWithMap(gd, w) };
+    if (withEmbedding) yield { embedding: embed(snapshots, gd.size, 1 + copies) };
+  }
+
+  /** Coordinates z of each member, of a network and its copies embedded together, and how far apart they are on the line. */
+  function embed(snapshots, size, members) {
+    const embedded = trajlab.scalarEmbedding(snapshots, size);
+    if (!embedded) throw new Error("the weights are no longer finite");
+    const times = snapshots.length / size / members;
+    const series = (entry) => Array.from({ length: members }, (_, m) => Float64Array.from({ length: times }, (_, t) => entry(t * members, m)));
+    const { z, between, explained } = embedded;
+    return { z: series((row, m) => z[row + m]), separation: series((row, m) => between(row + m, row)).slice(1), explained };
   }
 
   /** Losses of the network and of its softmax map from the same state, as trajlib.compare_with_map. */
