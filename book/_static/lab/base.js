@@ -14,11 +14,11 @@
     part(trajlab);
   };
 
+  let address; // of the worker's text
   trajlab.startWorker = function () {
+    if (address) return new Worker(address);
     const source = `"use strict";const trajlab={};${texts.map((text) => `(${text})(trajlab);`).join("\n")}trajlab.serve(self);`;
-    const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    const worker = new Worker(address);
-    URL.revokeObjectURL(address);
-    return worker;
+    address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+    return new Worker(address);
   };
 })(self);

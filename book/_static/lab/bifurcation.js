@@ -100,6 +100,7 @@ trajlab.define(function bifurcation(trajlab) {
         this.values[key] = Math.min(control.max, Math.max(control.min, value));
         show();
       }
+      this.redraw(); // what is known of the new view, until it is computed
       this.changed();
     }
 
@@ -157,16 +158,12 @@ trajlab.define(function bifurcation(trajlab) {
 
     render() {
       if (!this.data) return;
-      const { ran } = this.data;
+      const { ran } = this.data, { system, from, to, low, high } = this.values;
+      if (!(from < to && low < high)) return;
       this.sheet.getContext("2d").putImageData(this.image, 0, 0);
-      this.shown = trajlab.draw(this.canvases.diagram, {
-        x: [ran.from, ran.to],
-        y: [ran.low, ran.high],
-        xLabel: SYSTEMS[ran.system].axis,
-        series: [],
-        colours: this.colours,
-        image: this.sheet,
-      });
+      const image = system === ran.system && { sheet: this.sheet, x: [ran.from, ran.to], y: [ran.low, ran.high] };
+      const axes = { x: [from, to], y: [low, high], xLabel: SYSTEMS[system].axis, colours: this.colours };
+      this.shown = trajlab.draw(this.canvases.diagram, { ...axes, series: [], image });
     }
 
     table() {

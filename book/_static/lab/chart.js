@@ -42,6 +42,10 @@ trajlab.define(function chart(trajlab) {
   function ticks(low, high, logarithmic, room) {
     if (logarithmic) {
       const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
+      if (last - first === 1 || last === first) {
+        const some = [1, 2, 5].flatMap((digit) => [first - 1, first, last].map((power) => digit * 10 ** power));
+        return [...new Set(some)].filter((value) => low <= value && value <= high).sort((a, b) => a - b);
+      }
       if (last > first) {
         const step = Math.ceil((last - first + 1) / room);
         return Array.from({ length: Math.floor((last - first) / step) + 1 }, (_, i) => 10 ** (first + i * step));
@@ -56,7 +60,8 @@ trajlab.define(function chart(trajlab) {
 
   /** Draw a chart; returns how its pixels and values correspond.
 
-      series: [{values, at: (index) => x, colour, width, mark: "line" | "dots" | "steps", dash}], back to front. */
+      series: [{values, at: (index) => x, colour, width, mark: "line" | "dots" | "rings" | "steps"}], back to front.
+      image: {sheet, x: [from, to], y: [low, high]}, a picture and the values that its edges stand for. */
   function draw(canvas, { x, y, logX = false, logY = false, xLabel, series, colours, image }) {
     const ratio = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
     if (!width || !height) return null;
@@ -74,7 +79,6 @@ trajlab.define(function chart(trajlab) {
     const left = Math.ceil(Math.max(...yLabels.map((label) => pen.measureText(label).width), 12)) + 10;
     const box = { left, right: width - 12, top: 8, bottom: height - 38 };
     const toX = scale(x, logX, box.left, box.right), toY = scale(y, logY, box.bottom, box.top);
-    if (image) pen.drawImage(image, box.left, box.top, box.right - box.left, box.bottom - box.top);
     pen.strokeStyle = colours.rule;
     pen.fillStyle = colours.ink;
     pen.textAlign = "right";
@@ -96,6 +100,10 @@ trajlab.define(function chart(trajlab) {
     pen.beginPath();
     pen.rect(box.left, box.top - 2, box.right - box.left + 2, box.bottom - box.top + 4);
     pen.clip();
+    if (image) {
+      const [a, b] = image.x.map(toX), [low, high] = image.y.map(toY);
+      pen.drawImage(image.sheet, a, high, b - a, low - high);
+    }
     for (const one of series) plot(pen, one, toX, toY);
     pen.restore();
     return { box, toX, toY };
@@ -107,11 +115,10 @@ trajlab.define(function chart(trajlab) {
     pen.stroke();
   }
 
-  function plot(pen, { values, at, colour, width = 1.5, mark = "line", dash = [] }, toX, toY) {
+  function plot(pen, { values, at, colour, width = 1.5, mark = "line" }, toX, toY) {
     pen.strokeStyle = pen.fillStyle = colour;
     pen.lineWidth = width;
     pen.lineJoin = "round";
-    pen.setLineDash(dash);
     pen.beginPath();
     let column = NaN, low = 0, high = 0, before = NaN, open = false; // of one column of pixels only the extremes are drawn
     for (let i = 0; i < values.length; i++) {
@@ -140,7 +147,6 @@ trajlab.define(function chart(trajlab) {
       before = py;
     }
     if (mark !== "dots") pen.stroke();
-    pen.setLineDash([]);
   }
 
   Object.assign(trajlab, { pretty, extent, draw });

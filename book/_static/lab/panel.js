@@ -208,11 +208,16 @@ trajlab.define(function panel(trajlab) {
     /** Start a job in a worker of its own: a new one is compiled for the arrays of this run alone, and is the faster for it. */
     run(job, options) {
       this.halt();
-      const worker = (this.worker = trajlab.startWorker());
       const failed = (text) => {
         this.halt();
         this.message.textContent = `The run stopped: ${text}`;
       };
+      let worker;
+      try {
+        worker = this.worker = trajlab.startWorker();
+      } catch (error) {
+        return failed(`the browser starts no worker here (${error.message})`);
+      }
       worker.onerror = (event) => failed(event.message || "the browser did not start a worker");
       worker.onmessage = ({ data }) => {
         if (worker !== this.worker) return;
