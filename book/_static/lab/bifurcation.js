@@ -1,4 +1,5 @@
-/* <bifurcation-lab>: which losses a motion visits, against the learning rate; drag, zoom, and every view is computed anew. */
+/* <bifurcation-lab system="map" or "network" split="...">: which losses a motion visits, against the learning rate; drag or zoom, and
+   the new view is computed. */
 trajlab.define(function bifurcation(trajlab) {
   const { pretty } = trajlab;
   // The map is quick: many starting points and long runs. The network takes some ten thousand times longer a step.
@@ -6,6 +7,7 @@ trajlab.define(function bifurcation(trajlab) {
     map: { label: "softmax map", starts: 4, transient: 1000, kept: 400, columns: 700, axis: "effective learning rate κ" },
     network: { label: "network of initial condition 0", starts: 1, transient: 1000, kept: 200, columns: 240, axis: "learning rate" },
   };
+  const VIEWS = { map: { from: 4, to: 22, low: 0, high: 6 }, network: { from: 0.05, to: 6.05, low: 0, high: 3 } };
   const ROWS = 400;
 
   class BifurcationLab extends trajlab.Panel {
@@ -14,14 +16,15 @@ trajlab.define(function bifurcation(trajlab) {
     }
 
     controls() {
-      const edge = { exactOnly: true, min: 0.01, max: 1000 };
+      const system = this.getAttribute("system") || "map", view = VIEWS[system];
+      const edge = (key, label, min) => ({ key, label, value: view[key], exactOnly: true, min, max: 1000 });
       return [
-        { key: "system", label: "what moves", value: "map", choices: Object.entries(SYSTEMS).map(([name, { label }]) => [name, label]) },
-        { key: "split", label: "split of the data", value: 1, min: 0, max: 99, integer: true },
-        { ...edge, key: "from", label: "rate from", value: 4 },
-        { ...edge, key: "to", label: "rate to", value: 22 },
-        { ...edge, key: "low", label: "loss from", value: 0, min: -1 },
-        { ...edge, key: "high", label: "loss to", value: 6, min: -1 },
+        { key: "system", label: "what moves", value: system, choices: Object.entries(SYSTEMS).map(([name, { label }]) => [name, label]) },
+        { key: "split", label: "split of the data", value: Number(this.getAttribute("split") || 0), min: 0, max: 99, integer: true },
+        edge("from", "rate from", 0.01),
+        edge("to", "rate to", 0.01),
+        edge("low", "loss from", -1),
+        edge("high", "loss to", -1),
       ];
     }
 
@@ -106,8 +109,7 @@ trajlab.define(function bifurcation(trajlab) {
 
     set(key, given) {
       // The network's own rates are far below those of the map, and its losses are lower.
-      if (key === "system" && given !== this.values.system)
-        Object.assign(this.values, given === "network" ? { from: 0.05, to: 6.05, low: 0, high: 3 } : { from: 4, to: 22, low: 0, high: 6 });
+      if (key === "system" && given !== this.values.system) Object.assign(this.values, VIEWS[given]);
       super.set(key, given);
       for (const { show } of this.fields.values()) show();
     }
