@@ -328,7 +328,7 @@ def test_a_run_halts_when_it_leaves_the_screen(open_page):
     page = open_page(
         '<trajectory-lab></trajectory-lab><div style="height: 3000px"></div>', hash="#lab=lr:0.5,copies:40,steps:20000"
     )
-    progress = page.locator("trajectory-lab .progress")
+    progress, pause = page.locator("trajectory-lab .progress"), page.get_by_role("button", name="Pause")
     page.wait_for_function(f"{SHADOW}.querySelector('.progress').textContent")
     page.evaluate("scrollTo(0, 3000)")
     page.wait_for_timeout(500)
@@ -338,6 +338,14 @@ def test_a_run_halts_when_it_leaves_the_screen(open_page):
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(1000)
     assert progress.text_content() != before
+    pause.click()
+    page.wait_for_timeout(300)
+    before = progress.text_content()
+    page.wait_for_timeout(500)
+    assert progress.text_content() == before
+    page.get_by_role("button", name="Go on").click()
+    page.wait_for_timeout(1000)
+    assert progress.text_content() != before and pause.is_enabled()
 
 
 def test_link_restores_the_state(open_page):
@@ -501,6 +509,7 @@ def test_golden_check_of_the_reader(open_page):
     )
 
 
+@pytest.mark.slow
 def test_bifurcation_diagram(open_page):
     page = open_page("<bifurcation-lab></bifurcation-lab>", hash="#bifurcation=split:1,from:9,to:11,low:0.5,high:3")
     finished(page, "bifurcation-lab")

@@ -155,7 +155,7 @@ trajlab.define(function bifurcation(trajlab) {
     finish() {
       const { from, to, split, system } = this.data.ran, { counts } = trajlab.iris(split);
       const what = `${SYSTEMS[system].label}, split ${split} (${counts.join(", ")} flowers of the three species)`;
-      this.result.textContent = `${what}, ${SYSTEMS[system].axis} from ${pretty(from, 6)} to ${pretty(to, 6)}.`;
+      this.result.textContent = `${what[0].toUpperCase()}${what.slice(1)}, ${SYSTEMS[system].axis} from ${pretty(from, 6)} to ${pretty(to, 6)}.`;
     }
 
     render() {

@@ -18,7 +18,7 @@ trajlab.define(function ensemble(trajlab) {
   /** trajlib.GradientDescent on the 4-10-3 network. */
   function irisDescent(lr, split = 0, options = {}) {
     const { x, y, p } = iris(split);
-    return { ...trajlab.gradientDescent({ sizes: SIZES, x, y, divisor: TRAIN, lr, ...options }), p };
+    return { ...trajlab.gradientDescent({ hidden: SIZES[1], x, y, divisor: TRAIN, lr, ...options }), p };
   }
 
   /** Which entries of a weight vector belong to W1 and W2: biases start from 0 and are not perturbed. */

@@ -34,6 +34,8 @@ trajlab.define(function panel(trajlab) {
       style.addEventListener("load", () => this.redraw());
       this.values = {};
       this.fields = new Map(this.controls().map((control) => [control.key, this.field(control)]));
+      this.pauseButton = this.button("Pause", () => this.worker && this.pause(!this.paused));
+      this.pause(false);
       this.message = element("p", { class: "message", role: "status" });
       this.result = element("p", { class: "result", "aria-live": "polite" });
       this.progress = element("p", { class: "progress" });
@@ -47,7 +49,7 @@ trajlab.define(function panel(trajlab) {
       root.append(
         style,
         element("div", { class: "controls" }, ...[...this.fields.values()].map((field) => field.node)),
-        element("div", { class: "buttons" }, ...this.buttons().map(([label, action]) => this.button(label, action))),
+        element("div", { class: "buttons" }, this.pauseButton, ...this.buttons().map(([label, action]) => this.button(label, action))),
         this.message,
         this.progress,
         this.result,
@@ -202,7 +204,14 @@ trajlab.define(function panel(trajlab) {
       if (visible && this.due) {
         this.due = false;
         this.start();
-      } else if (this.worker) this.worker.postMessage({ halted: !visible });
+      } else this.pause(this.paused);
+    }
+
+    pause(paused) {
+      this.paused = paused;
+      this.pauseButton.ariaDisabled = !this.worker; // not `disabled`, which would take the focus away at the end of a run
+      this.pauseButton.textContent = paused ? "Go on" : "Pause";
+      if (this.worker) this.worker.postMessage({ halted: paused || !this.visible });
     }
 
     /** Start a job in a worker of its own: a new one is compiled for the arrays of this run alone, and is the faster for it. */
@@ -232,11 +241,13 @@ trajlab.define(function panel(trajlab) {
       };
       this.removeAttribute("finished");
       worker.postMessage({ job, options });
+      this.pause(false);
     }
 
     halt() {
       if (this.worker) this.worker.terminate();
       this.worker = null;
+      this.pause(false);
     }
 
     recolour() {
