@@ -393,7 +393,7 @@ def test_keyboard_alone_is_enough(open_page):
     page = open_page('<trajectory-lab chapter="edge-of-stability"></trajectory-lab>', hash="#lab=steps:60,copies:1")
     finished(page)
     reached, outlines = [], []
-    for _ in range(12):
+    for _ in range(14):
         page.keyboard.press("Tab")
         script = f"() => {{ const a = {SHADOW}.activeElement; return a ? [a.textContent || a.ariaLabel || a.id, getComputedStyle(a)"
         name, outline = page.evaluate(script + ".outlineStyle] : [null, null]; }")
@@ -403,7 +403,7 @@ def test_keyboard_alone_is_enough(open_page):
         outlines.append(outline)
         if name == "lr-field":
             page.keyboard.press("ArrowLeft")
-    assert {"lr-field", "copies, exact value", "Reset", "Copy link"} <= set(reached) and set(outlines) == {"solid"}
+    assert {"lr-field", "copies, exact value", "Pause", "Reset", "Copy link"} <= set(reached) and set(outlines) == {"solid"}
     assert page.evaluate("document.querySelector('trajectory-lab').values.lr") == pytest.approx(10**-0.01, rel=1e-3)
     names = page.evaluate(f"[...{SHADOW}.querySelectorAll('input')].map((i) => i.ariaLabel || i.labels.length)")
     assert names and all(names)
