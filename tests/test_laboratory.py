@@ -403,7 +403,9 @@ def test_keyboard_alone_is_enough(open_page):
         outlines.append(outline)
         if name == "lr-field":
             page.keyboard.press("ArrowLeft")
-    assert {"lr-field", "copies, exact value", "Pause", "Reset", "Copy link"} <= set(reached) and set(outlines) == {"solid"}
+    assert {"lr-field", "copies, exact value", "Pause", "Reset", "Copy link"} <= set(reached) and set(outlines) == {
+        "solid"
+    }
     assert page.evaluate("document.querySelector('trajectory-lab').values.lr") == pytest.approx(10**-0.01, rel=1e-3)
     names = page.evaluate(f"[...{SHADOW}.querySelectorAll('input')].map((i) => i.ariaLabel || i.labels.length)")
     assert names and all(names)
@@ -460,6 +462,8 @@ def test_theme_and_motion(open_page):
         "<trajectory-lab></trajectory-lab>", hash="#lab=steps:60,copies:1", color_scheme="dark", reduced_motion="reduce"
     )
     finished(page)
+    drawn = f"{SHADOW}.querySelector('canvas').getContext('2d').getImageData(0, 0, 300, 200).data.some(Boolean)"
+    assert page.evaluate(drawn)
     ground = "getComputedStyle(document.querySelector('trajectory-lab')).backgroundColor"
     assert page.evaluate(ground) == "rgb(28, 32, 37)"
     page.evaluate("document.documentElement.dataset.theme = 'light'")

@@ -87,7 +87,8 @@ trajlab.define(function bifurcation(trajlab) {
     key(event) {
       const { from, to, low, high } = this.values, x = (to - from) / 8, y = (high - low) / 8;
       const moves = { ArrowLeft: [-x, 0], ArrowRight: [x, 0], ArrowUp: [0, y], ArrowDown: [0, -y] };
-      if (moves[event.key]) this.view(from + moves[event.key][0], to + moves[event.key][0], low + moves[event.key][1], high + moves[event.key][1]);
+      const [right, up] = moves[event.key] || [];
+      if (moves[event.key]) this.view(from + right, to + right, low + up, high + up);
       else if (event.key === "+" || event.key === "=") this.zoom(0.5);
       else if (event.key === "-") this.zoom(2);
       else return;
@@ -154,8 +155,9 @@ trajlab.define(function bifurcation(trajlab) {
 
     finish() {
       const { from, to, split, system } = this.data.ran, { counts } = trajlab.iris(split);
-      const what = `${SYSTEMS[system].label}, split ${split} (${counts.join(", ")} flowers of the three species)`;
-      this.result.textContent = `${what[0].toUpperCase()}${what.slice(1)}, ${SYSTEMS[system].axis} from ${pretty(from, 6)} to ${pretty(to, 6)}.`;
+      const { label, axis } = SYSTEMS[system], flowers = `${counts.join(", ")} flowers of the three species`;
+      const text = `${label}, split ${split} (${flowers}), ${axis} from ${pretty(from, 6)} to ${pretty(to, 6)}.`;
+      this.result.textContent = text[0].toUpperCase() + text.slice(1);
     }
 
     render() {

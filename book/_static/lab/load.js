@@ -1,7 +1,10 @@
 /* On every page; loads the laboratory, from the folder of this file, where a page has one. */
 (function () {
   "use strict";
-  const PARTS = "base engine iris golden ziggurat random ensemble embedding fit worker chart theme panel trajectory bifurcation check".split(" ");
+  const PARTS = [
+    ...["base", "engine", "iris", "golden", "ziggurat", "random", "ensemble", "embedding", "fit", "worker"],
+    ...["chart", "theme", "panel", "trajectory", "bifurcation", "check"],
+  ];
   const folder = document.currentScript.src.replace(/[^/]*$/, "");
   function load() {
     if (!document.querySelector("trajectory-lab, bifurcation-lab, golden-check")) return;

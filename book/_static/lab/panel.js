@@ -44,6 +44,7 @@ trajlab.define(function panel(trajlab) {
         const canvas = (this.canvases[key] = element("canvas", { role: "img" }));
         const text = element("figcaption");
         text.innerHTML = caption;
+        canvas.ariaLabel = text.textContent; // until there is more to say
         return element("figure", wide ? { class: "wide" } : {}, text, canvas);
       });
       root.append(
@@ -255,6 +256,10 @@ trajlab.define(function panel(trajlab) {
       for (const node of this.shadowRoot.querySelectorAll("[data-colour]")) {
         const [name, index] = node.dataset.colour.split(" ");
         node.style.setProperty("--colour", index ? this.colours[name][index] : this.colours[name]);
+        if (!index) continue;
+        const { dash, width } = trajlab.stroke(index);
+        node.style.setProperty("--line", !dash.length ? "solid" : dash[0] > dash[1] ? "dashed" : "dotted");
+        node.style.setProperty("--weight", `${2 * width}px`);
       }
       this.redraw();
     }

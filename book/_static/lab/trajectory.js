@@ -117,10 +117,11 @@ trajlab.define(function trajectory(trajlab) {
 
     finish() {
       const { loss, mean, ran, fit, states, comparison, embedding } = this.data, { steps } = ran;
-      const parts = [`After ${whole(steps)} steps the loss is ${pretty(loss[steps])}, and d has grown by a factor ${pretty(mean[steps] / mean[0])}.`];
+      const growth = pretty(mean[steps] / mean[0]);
+      const parts = [`After ${whole(steps)} steps the loss is ${pretty(loss[steps])}, and d has grown by a factor ${growth}.`];
       const why = { "": "kept", "low R2": "discarded: R² not above 0.9", "low rate": "discarded: not above 0.05" };
-      if (fit.start >= 0)
-        parts.push(`Best window, steps ${fit.start} to ${fit.stop}: Λ = ${pretty(fit.rate)} a step, R² = ${fit.r2.toFixed(3)} (${why[fit.reason]}).`);
+      const line = `Λ = ${pretty(fit.rate)} a step, R² = ${fit.r2.toFixed(3)} (${why[fit.reason]})`;
+      if (fit.start >= 0) parts.push(`Best window, steps ${fit.start} to ${fit.stop}: ${line}.`);
       else parts.push("No window for a fit: it needs 30 steps with distances above 0.");
       if (comparison) {
         const { saturated, rung, kappa } = states[states.length - 1];
@@ -172,7 +173,7 @@ trajlab.define(function trajectory(trajlab) {
 
       const weights = data.weights.map(until);
       const mark = this.withMap ? "dots" : "line"; // from step to step they jump
-      const threads = weights.map((values, k) => ({ values, at, colour: colours.several[k], width: 1.4, mark }));
+      const threads = weights.map((values, k) => ({ values, at, colour: colours.several[k], ...trajlab.stroke(k), mark }));
       trajlab.draw(canvases.weights, { ...common, y: trajlab.extent(weights), series: threads });
       if (this.withMap) this.renderMap(common);
       if (this.withEmbedding) this.renderEmbedding(common);
@@ -213,7 +214,8 @@ trajlab.define(function trajectory(trajlab) {
     table() {
       const { data } = this;
       if (!data || !data.times) return null;
-      const head = ["step", "loss", "d_mean", ...data.distance.map((_, m) => `d_${m}`), ...Object.keys(FOLLOWED).map((name) => `"${name}"`)];
+      const names = Object.keys(FOLLOWED).map((name) => `"${name}"`); // quoted: there is a comma in them
+      const head = ["step", "loss", "d_mean", ...data.distance.map((_, m) => `d_${m}`), ...names];
       const series = [data.loss, data.mean, ...data.distance, ...data.weights];
       if (data.embedding) {
         head.push("z", ...data.embedding.separation.map((_, m) => `dz_${m}`));

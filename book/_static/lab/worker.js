@@ -38,7 +38,8 @@ trajlab.define(function worker(trajlab) {
     const embedded = trajlab.scalarEmbedding(snapshots, size);
     if (!embedded) throw new Error("the weights are no longer finite");
     const times = snapshots.length / size / members;
-    const series = (entry) => Array.from({ length: members }, (_, m) => Float64Array.from({ length: times }, (_, t) => entry(t * members, m)));
+    const inTime = (entry, m) => Float64Array.from({ length: times }, (_, t) => entry(t * members, m));
+    const series = (entry) => Array.from({ length: members }, (_, m) => inTime(entry, m));
     const { z, between, explained } = embedded;
     return { z: series((row, m) => z[row + m]), separation: series((row, m) => between(row + m, row)).slice(1), explained };
   }
