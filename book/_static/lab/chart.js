@@ -30,11 +30,12 @@ trajlab.define(function chart(trajlab) {
   function extent(arrays, logarithmic = false) {
     let low = Infinity, high = -Infinity;
     for (const values of arrays)
-      for (const value of values)
-        if (Number.isFinite(value) && (!logarithmic || value > 0)) {
-          if (value < low) low = value;
-          if (value > high) high = value;
-        }
+      for (let i = 0; i < values.length; i++) {
+        const value = values[i];
+        if (!Number.isFinite(value) || (logarithmic && value <= 0)) continue;
+        if (value < low) low = value;
+        if (value > high) high = value;
+      }
     if (low > high) return logarithmic ? [0.1, 1] : [0, 1];
     if (logarithmic) return low === high ? [low / 2, high * 2] : [low / (high / low) ** 0.04, high * (high / low) ** 0.04];
     const margin = 0.05 * (high - low) || Math.abs(high) / 10 || 1;
@@ -118,40 +119,66 @@ trajlab.define(function chart(trajlab) {
     pen.stroke();
   }
 
+  const MARKS = { line: path, steps: path, rings, dots };
+
   function plot(pen, { values, at, colour, width = 1.5, mark = "line", dash = [] }, toX, toY) {
+    if (!values.length) return;
     pen.strokeStyle = pen.fillStyle = colour;
     pen.lineWidth = width;
     pen.lineJoin = "round";
     pen.setLineDash(dash);
     pen.beginPath();
-    let column = NaN, low = 0, high = 0, before = NaN, open = false; // of one column of pixels only the extremes are drawn
-    for (let i = 0; i < values.length; i++) {
-      const px = toX(at(i)), py = toY(values[i]);
-      if (!Number.isFinite(py)) {
-        open = false;
-      } else if (mark === "dots") {
-        pen.fillRect(px - width / 2, py - width / 2, width, width);
-      } else if (mark === "rings") {
-        pen.moveTo(px + 3.5, py);
-        pen.arc(px, py, 3.5, 0, 7);
-      } else if (!open) {
-        pen.moveTo(px, py);
-        open = true;
-        column = Math.round(px);
-        low = high = py;
-      } else if (mark === "line" && Math.round(px) === column) {
-        if (py < low) pen.lineTo(px, (low = py));
-        else if (py > high) pen.lineTo(px, (high = py));
-      } else {
-        if (mark === "steps") pen.lineTo(px, before);
-        pen.lineTo(px, py);
-        column = Math.round(px);
-        low = high = py;
-      }
-      before = py;
-    }
+    MARKS[mark](pen, values, (i) => toX(at(i)), toY, mark === "steps" ? 0 : width);
     if (mark !== "dots") pen.stroke();
     pen.setLineDash([]);
+  }
+
+  /** A line; where many values share a column of pixels, its least and its largest one. Width 0: in steps. */
+  function path(pen, values, toX, toY, width) {
+    const n = values.length, columns = Math.ceil(Math.abs(toX(n - 1) - toX(0))) || 1;
+    if (width && n > 3 * columns) {
+      for (let column = 0; column < columns; column++) {
+        const start = Math.floor((column * n) / columns), stop = Math.floor(((column + 1) * n) / columns);
+        let low = Infinity, high = -Infinity;
+        for (let i = start; i < stop; i++) {
+          const value = values[i];
+          if (value < low) low = value;
+          if (value > high) high = value;
+        }
+        const a = toY(low), b = toY(high), x = toX((start + stop - 1) / 2);
+        if (Number.isFinite(b)) pen.lineTo(x, b);
+        if (Number.isFinite(a) && a - b > 0.5) pen.lineTo(x, a);
+      }
+      return;
+    }
+    let before = NaN;
+    for (let i = 0; i < n; i++) {
+      const x = toX(i), y = toY(values[i]);
+      if (!Number.isFinite(y)) before = NaN;
+      else if (Number.isNaN(before)) pen.moveTo(x, (before = y));
+      else {
+        if (!width) pen.lineTo(x, before);
+        pen.lineTo(x, (before = y));
+      }
+    }
+  }
+
+  function rings(pen, values, toX, toY) {
+    for (let i = 0; i < values.length; i++) {
+      pen.moveTo(toX(i) + 3.5, toY(values[i]));
+      pen.arc(toX(i), toY(values[i]), 3.5, 0, 7);
+    }
+  }
+
+  /** Squares, one a pixel at most. */
+  function dots(pen, values, toX, toY, width) {
+    const full = new Set();
+    for (let i = 0; i < values.length; i++) {
+      const x = Math.round(2 * toX(i)), y = Math.round(2 * toY(values[i]));
+      if (Number.isNaN(y) || full.has(x * 65536 + y)) continue;
+      full.add(x * 65536 + y);
+      pen.fillRect((x - width) / 2, (y - width) / 2, width, width);
+    }
   }
 
   Object.assign(trajlab, { pretty, extent, draw });

@@ -110,7 +110,7 @@ trajlab.define(function trajectory(trajlab) {
       data.times = part.from + n;
       data.networkSteps += part.networkSteps;
       data.milliseconds += part.milliseconds;
-      data.fit = trajlab.expansionRate(data.mean.subarray(0, Math.min(FITTED, data.times)));
+      if (part.from <= FITTED) data.fit = trajlab.expansionRate(data.mean.subarray(0, Math.min(FITTED, data.times)));
       const speed = Math.round((1000 * data.networkSteps) / data.milliseconds / 100) * 100;
       this.progress.textContent = `step ${whole(data.times - 1)} of ${whole(data.ran.steps)}, ${whole(speed)} network steps a second`;
     }
@@ -172,8 +172,8 @@ trajlab.define(function trajectory(trajlab) {
       trajlab.draw(canvases.distance, { ...common, y, logY: logD, series: lines });
 
       const weights = data.weights.map(until);
-      const mark = this.withMap ? "dots" : "line"; // from step to step they jump
-      const threads = weights.map((values, k) => ({ values, at, colour: colours.several[k], ...trajlab.stroke(k), mark }));
+      const points = this.withMap ? { mark: "dots", width: 1.4 } : {}; // from step to step they jump
+      const threads = weights.map((values, k) => ({ values, at, colour: colours.several[k], ...trajlab.stroke(k), ...points }));
       trajlab.draw(canvases.weights, { ...common, y: trajlab.extent(weights), series: threads });
       if (this.withMap) this.renderMap(common);
       if (this.withEmbedding) this.renderEmbedding(common);
