@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 LAB = ROOT / "book" / "_static" / "lab"
 sys.path.insert(0, str(ROOT / "tools"))
 import write_lab_data  # noqa: E402
+import write_lab_theory  # noqa: E402
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Laboratory</title><script defer src="{lab}/load.js"></script><body>{body}</body></html>"""
@@ -493,6 +494,61 @@ def test_embedding_panel(open_page, tmp_path):
     info.value.save_as(tmp_path / "lab.csv")
     rows = list(csv.DictReader((tmp_path / "lab.csv").read_text().splitlines()))
     assert len(rows) == 101 and all(math.isfinite(float(row[name])) for row in rows for name in ("z", "dz_0", "dz_1"))
+
+
+@pytest.mark.parametrize(("delta", "alpha", "sigma", "decay"), [(0.5, 0.3, 0.1, 0.0), (2.0, 3.0, 0.5, 0.1)])
+def test_diagonal_network_in_training(engine, delta, alpha, sigma, decay):
+    d, rho, seed, lr = 60, 0.1, 3, 0.004
+    times = [0.0, 0.02, 0.5, 2.0, 4.0]
+    options = {
+        "inputs": d,
+        "aspect_ratio": delta,
+        "init_scale": alpha,
+        "noise": sigma,
+        "sparsity": rho,
+        "weight_decay": decay,
+    }
+    script = """(options) => { const parts = [...trajlab.jobs.diagonal(options)];
+        return ["risk", "training"].map((name) => parts.flatMap((part) => part[name])); }"""
+    got = engine.evaluate(script, options | {"seed": seed, "times": times})
+    rng = np.random.Generator(np.random.PCG64(seed))
+    x = rng.standard_normal((round(delta * d), d)) / np.sqrt(d)
+    truth, count = np.zeros(d), round(rho * d)
+    for i in rng.permutation(d)[:count]:
+        truth[i] = np.sqrt(d / count) * (-1 if rng.random() < 0.5 else 1)
+    y = x @ truth + sigma * rng.standard_normal(len(x))
+    u, v = np.full(d, alpha), np.full(d, alpha)
+    want = []
+    for step in range(round(times[-1] / lr) + 1):
+        theta = (u * u - v * v) / 2
+        residual = x @ theta - y
+        if step in [round(t / lr) for t in times]:
+            want.append((np.mean((theta - truth) ** 2), np.mean(residual**2)))
+        gradient = x.T @ residual
+        u, v = u - lr * u * (gradient + decay), v - lr * v * (decay - gradient)
+    np.testing.assert_allclose(np.transpose(got), want, rtol=1e-8)
+
+
+def test_theory_of_the_panel_is_dmft(open_page):
+    points = write_lab_theory.constants()
+    text = write_lab_theory.TARGET.read_text(encoding="utf-8")
+    lines = [line.strip(' ",') for line in text.partition("dmftCurves = [")[2].splitlines()[1:-2]]
+    assert len(lines) == 2 * len(points)
+    for k in (0, 37, 95):
+        for line, values in zip(lines[2 * k : 2 * k + 2], write_lab_theory.curves(points[k]), strict=True):
+            np.testing.assert_allclose([float(v) for v in line.split()], values, rtol=0.03, atol=1e-6)
+    k = points.index({"aspect_ratio": 1.0, "init_scale": 3.0, "noise": 0.5, "sparsity": 0.5, "weight_decay": 0.1})
+    page = open_page(
+        "<dmft-lab></dmft-lab>",
+        hash="#dmft=aspect_ratio:1,init_scale:3,noise:0.5,sparsity:0.5,weight_decay:0.1,inputs:400",
+    )
+    finished(page, "dmft-lab")
+    shown, network = page.evaluate(
+        "(() => { const { theory, risk } = document.querySelector('dmft-lab').data; return [theory, risk]; })()"
+    )
+    assert shown == [[float(v) for v in line.split()] for line in lines[2 * k : 2 * k + 2]]
+    np.testing.assert_allclose(network, shown[0], atol=0.1)
+    assert "theory" in page.inner_text("dmft-lab .result")
 
 
 @pytest.mark.slow

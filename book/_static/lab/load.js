@@ -2,13 +2,14 @@
 (function () {
   "use strict";
   const PARTS = [
-    ...["base", "engine", "iris", "golden", "ziggurat", "random", "ensemble", "embedding", "fit", "worker"],
+    ...["base", "engine", "iris", "golden", "ziggurat", "random", "ensemble", "embedding", "fit", "worker", "flow"],
     ...["chart", "theme", "panel", "trajectory", "bifurcation", "check"],
   ];
+  const THEORY = ["dmft", "diagonal"]; // large, and of use to one chapter
   const folder = document.currentScript.src.replace(/[^/]*$/, "");
   function load() {
-    if (!document.querySelector("trajectory-lab, bifurcation-lab, golden-check")) return;
-    for (const part of PARTS) {
+    if (!document.querySelector("trajectory-lab, bifurcation-lab, golden-check, dmft-lab")) return;
+    for (const part of document.querySelector("dmft-lab") ? [...PARTS, ...THEORY] : PARTS) {
       const script = document.createElement("script");
       script.src = `${folder}${part}.js`;
       script.async = false; // in this order
