@@ -54,6 +54,7 @@ def open_page(browser, tmp_path):
         options.setdefault("viewport", {"width": 1000, "height": 900})
         context = browser.new_context(**options)
         contexts.append(context)
+        context.set_default_timeout(120_000)  # for a machine that has much else to do
         context.route(re.compile("^(http|ws)"), refuse)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
@@ -61,7 +62,7 @@ def open_page(browser, tmp_path):
         file = tmp_path / "page.html"
         file.write_text(PAGE.format(lab=LAB.as_uri(), body=body), encoding="utf-8")
         page.goto(file.as_uri() + hash)
-        page.wait_for_function("Boolean(customElements.get('golden-check'))")
+        page.wait_for_function("Boolean(customElements.get('golden-check'))", polling=100)
         return page
 
     yield open_it
