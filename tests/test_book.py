@@ -63,6 +63,23 @@ def test_nothing_to_be_read_comes_from_elsewhere(html):
 
 
 @pytest.mark.slow
+def test_laboratories_are_on_the_pages(html):
+    parsed = pages(html)
+    found = {
+        name: {lab.name: lab for lab in page.find_all(re.compile("-(lab|check)$"))} for name, page in parsed.items()
+    }
+    chapters = {name for name, labs in found.items() if "trajectory-lab" in labs}
+    assert chapters == {"low-learning-rate", "edge-of-stability", "intermittency", "scalar-embedding"}
+    assert "golden-check" in found["reproducibility"] and "bifurcation-lab" in found["intermittency"]
+    for name, labs in found.items():
+        assert all("in a browser with JavaScript" in lab.get_text() for lab in labs.values())
+        if "trajectory-lab" in labs:
+            assert labs["trajectory-lab"]["chapter"] == name
+        script = parsed[name].select_one("script[src*='lab/load.js']")
+        assert script.has_attr("defer") and (html / "book" / script["src"].partition("?")[0]).is_file()
+
+
+@pytest.mark.slow
 def test_no_traceback_and_no_raw_markup(html):
     for name, page in pages(html).items():
         text = page.get_text()

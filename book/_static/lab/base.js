@@ -1,0 +1,24 @@
+/* The laboratory's parts, as classic scripts: a page opened from a folder (file://) may load neither modules nor data.
+
+   A part is a function that adds to the global `trajlab`. Its own text is kept, so that a worker can be made of the same parts:
+   a worker may not be loaded from a file either, but it may be loaded from a text in memory. */
+(function (scope) {
+  "use strict";
+  const texts = [];
+  const trajlab = (scope.trajlab = {});
+  trajlab.folder = document.currentScript.src.replace(/[^/]*$/, "");
+
+  /** Run a part. Parts with `inWorker` make up the worker, in the order in which they are defined. */
+  trajlab.define = function (part, inWorker) {
+    if (inWorker) texts.push(part.toString());
+    part(trajlab);
+  };
+
+  let address; // of the worker's text
+  trajlab.startWorker = function () {
+    if (address) return new Worker(address);
+    const source = `"use strict";const trajlab={};${texts.map((text) => `(${text})(trajlab);`).join("\n")}trajlab.serve(self);`;
+    address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+    return new Worker(address);
+  };
+})(self);

@@ -1,0 +1,70 @@
+/* The first coordinate of trajlib.scalar_embedding: snapshots along the direction in which they differ most. */
+trajlab.define(function embedding(trajlab) {
+  const SQUARINGS = 40;
+
+  /** Unit eigenvector of the largest eigenvalue of a symmetric matrix (size * size): its 2**40-th power has no other column. */
+  function leadingVector(matrix, size) {
+    let power = Float64Array.from(matrix);
+    for (let n = 0; n < SQUARINGS; n++) {
+      const largest = power.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
+      if (!(largest > 0)) return null;
+      const scaled = power.map((value) => value / largest), square = new Float64Array(size * size);
+      for (let i = 0; i < size; i++)
+        for (let k = 0; k < size; k++) {
+          const factor = scaled[i * size + k];
+          if (factor === 0) continue;
+          for (let j = 0; j < size; j++) square[i * size + j] += factor * scaled[k * size + j];
+        }
+      power = square;
+    }
+    let best = 0;
+    for (let i = 1; i < size; i++) if (power[i * size + i] > power[best * size + best]) best = i;
+    let vector = power.slice(best * size, (best + 1) * size);
+    for (let n = 0; n < 3; n++) vector = normalised(times(matrix, vector, size)); // what rounding the squares have gathered goes
+    return vector;
+  }
+
+  const times = (matrix, vector, size) =>
+    vector.map((_, i) => vector.reduce((sum, value, j) => sum + matrix[i * size + j] * value, 0.0));
+  const normalised = (vector) => {
+    const norm = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0.0));
+    return vector.map((value) => value / norm);
+  };
+
+  /** snapshots: rows of `size` weights. Returns z, one number a row, and the share of the variance that it explains. */
+  function scalarEmbedding(snapshots, size) {
+    const n = snapshots.length / size, mean = new Float64Array(size), covariance = new Float64Array(size * size);
+    for (let i = 0; i < n; i++) for (let p = 0; p < size; p++) mean[p] += snapshots[i * size + p] / n;
+    const away = new Float64Array(size);
+    for (let i = 0; i < n; i++) {
+      for (let p = 0; p < size; p++) away[p] = snapshots[i * size + p] - mean[p];
+      for (let p = 0; p < size; p++) for (let q = 0; q <= p; q++) covariance[p * size + q] += (away[p] * away[q]) / n;
+    }
+    let total = 0.0;
+    for (let p = 0; p < size; p++) {
+      total += covariance[p * size + p];
+      for (let q = 0; q < p; q++) covariance[q * size + p] = covariance[p * size + q];
+    }
+    const direction = leadingVector(covariance, size);
+    if (!direction) return null;
+    // as in the library, the entry of largest modulus is positive, the first of those that are equal but for rounding
+    const largest = direction.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
+    if (direction.find((value) => Math.abs(value) >= largest * (1 - 1e-9)) < 0) direction.forEach((value, p) => (direction[p] = -value));
+    const along = (row, origin) => {
+      let sum = 0.0;
+      for (let p = 0; p < size; p++) sum += (snapshots[row * size + p] - origin(p)) * direction[p];
+      return sum / Math.sqrt(size);
+    };
+    const z = new Float64Array(n);
+    let variance = 0.0;
+    for (let i = 0; i < n; i++) {
+      z[i] = along(i, (p) => mean[p]);
+      variance += (z[i] * z[i]) / n;
+    }
+    /** Difference of two snapshots along the direction, without the rounding of their coordinates. */
+    const between = (a, b) => along(a, (p) => snapshots[b * size + p]);
+    return { z, between, explained: Math.min(1, (variance * size) / total) };
+  }
+
+  trajlab.scalarEmbedding = scalarEmbedding;
+}, true);

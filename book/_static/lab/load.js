@@ -1,0 +1,21 @@
+/* On every page; loads the laboratory, from the folder of this file, where a page has one. */
+(function () {
+  "use strict";
+  const PARTS = [
+    ...["base", "engine", "iris", "golden", "ziggurat", "random", "ensemble", "embedding", "fit", "worker", "flow"],
+    ...["chart", "theme", "panel", "trajectory", "bifurcation", "check"],
+  ];
+  const THEORY = ["dmft", "diagonal"]; // large, and of use to one chapter
+  const folder = document.currentScript.src.replace(/[^/]*$/, "");
+  function load() {
+    if (!document.querySelector("trajectory-lab, bifurcation-lab, golden-check, dmft-lab")) return;
+    for (const part of document.querySelector("dmft-lab") ? [...PARTS, ...THEORY] : PARTS) {
+      const script = document.createElement("script");
+      script.src = `${folder}${part}.js`;
+      script.async = false; // in this order
+      document.head.append(script);
+    }
+  }
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", load);
+  else load();
+})();
