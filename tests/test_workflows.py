@@ -1,0 +1,93 @@
+"""The GitHub workflows: well-formed, with few permissions and a time limit, and they name only what is there."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+TARGETS = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+# Paths of the project as they occur in a workflow; /project is where the container sees the checkout.
+PATHS = re.compile(r"(?:(?<=/project/)|(?<![\w./-]))(\.ci/\w+(?:\.\w+)?|[\w-]+\.(?:md|txt|toml|yml))\b")
+
+each = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+
+
+def load(path):
+    """The workflow; YAML 1.1 reads its key `on` as true."""
+    return {
+        "on" if key is True else key: value for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items()
+    }
+
+
+def text_of(job):
+    """All that the steps run or hand to an action."""
+    return "\n".join(str(v) for step in job["steps"] for v in (step.get("run", ""), *step.get("with", {}).values()))
+
+
+def test_there_are_workflows():
+    assert [path.stem for path in WORKFLOWS] == ["colab", "pages", "test"]
+
+
+@each
+def test_says_when_and_with_what_rights(path):
+    workflow = load(path)
+    assert workflow["on"] and workflow["name"] == path.stem
+    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow["concurrency"]["group"]
+
+
+@each
+def test_no_job_is_without_a_time_limit(path):
+    for name, job in load(path)["jobs"].items():
+        assert 0 < job["timeout-minutes"] <= 180, name
+
+
+@each
+def test_no_job_that_may_write_runs_the_project(path):
+    for name, job in load(path)["jobs"].items():
+        if "write" in job.get("permissions", {}).values():
+            assert not any("checkout" in step.get("uses", "") for step in job["steps"]), name
+
+
+@each
+def test_actions_are_githubs_own_at_a_major_tag(path):
+    used = [step["uses"] for job in load(path)["jobs"].values() for step in job["steps"] if "uses" in step]
+    assert used and all(re.fullmatch(r"actions/[\w-]+@v\d+", action) for action in used), used
+
+
+@each
+def test_make_targets_exist(path):
+    for name, job in load(path)["jobs"].items():
+        for target in re.findall(r"^\s*make ([\w-]+)", text_of(job), re.MULTILINE):
+            assert target in TARGETS, name
+
+
+@each
+def test_paths_exist(path):
+    for name in PATHS.findall(path.read_text(encoding="utf-8")):
+        assert any((folder / name).is_file() for folder in (ROOT, path.parent)), name
+
+
+def test_paths_are_found():
+    found = {name for path in WORKFLOWS for name in PATHS.findall(path.read_text(encoding="utf-8"))}
+    assert {".ci/run", ".ci/colab.py", "constraints.txt", "pyproject.toml", "CONTRIBUTING.md", "test.yml"} <= found
+
+
+def test_pages_are_published_from_where_the_book_is_built():
+    steps = load(ROOT / ".github" / "workflows" / "pages.yml")["jobs"]["build"]["steps"]
+    (folder,) = (step["with"]["path"] for step in steps if "pages" in step.get("uses", ""))
+    assert f"{folder}/index.html" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_actionlint_finds_nothing():
+    """Its package fetches the binary while it is installed, so it is not among the tests' dependencies."""
+    actionlint = shutil.which("actionlint")
+    if actionlint is None:
+        pytest.skip("actionlint is not on the PATH")
+    done = subprocess.run([actionlint, *WORKFLOWS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
