@@ -84,3 +84,8 @@ def test_no_traceback_and_no_raw_markup(html):
     for name, page in pages(html).items():
         text = page.get_text()
         assert "Traceback (most recent call last)" not in text and "{numref}" not in text and "{cite" not in text, name
+
+
+@pytest.mark.slow
+def test_initials_of_authors_are_no_lists(html):
+    assert pages(html)["api"].select("ol.upperalpha, ol.upperroman") == []
