@@ -1,8 +1,34 @@
-"""Shared by all tests: the plain-Python specification is importable, progress bars are off."""
+"""Shared by all tests: the plain-Python specification is importable, progress bars are off; the built book, and a browser."""
 
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 os.environ.setdefault("TRAJLIB_PROGRESS", "off")
 sys.path.insert(0, str(Path(__file__).parent))
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def html():
+    """The book, built (or brought up to date) by the target that a reader uses, from the outputs that test_notebooks finds again."""
+    done = subprocess.run(["make", "book", "OUTPUTS=committed"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+    return ROOT / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("needs Chromium (Debian: apt install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -1,21 +1,12 @@
 """The built pages: the book builds without a warning, and every page has what a reader needs."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def html():
-    """The book, built (or brought up to date) by the target that a reader uses, from the outputs that test_notebooks finds again."""
-    done = subprocess.run(["make", "book", "OUTPUTS=committed"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
-    return ROOT / "_build" / "html"
 
 
 def pages(html):

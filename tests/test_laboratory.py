@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -27,18 +26,6 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewp
 <title>Laboratory</title><script defer src="{lab}/load.js"></script><body>{body}</body></html>"""
 SHADOW = "document.querySelector('trajectory-lab').shadowRoot"
 BYTES = "const bytes = (a) => btoa(Array.from(new Uint8Array(a.buffer), (b) => String.fromCharCode(b)).join(''));"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("needs Chromium (Debian: apt install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

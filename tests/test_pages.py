@@ -1,0 +1,49 @@
+"""The built pages in a browser, from a folder (file://), with the network refused, on a narrow phone."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NAMES = re.findall(r"book/([\w-]+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
+HEAVIEST = 3e6
+"""Bytes of a page with all that it loads."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_page(html, browser, name):
+    """Nothing asked of the network, nothing on the console, math rendered, alternative texts, no sideways scroll, light, accessible."""
+    axe = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    context = browser.new_context(viewport={"width": 360, "height": 800})
+    context.set_default_timeout(120_000)  # for a machine that has much else to do
+    page, complaints, weight = context.new_page(), [], {}
+    context.route(
+        re.compile("^(http|ws)"), lambda route: (complaints.append(f"asked for {route.request.url}"), route.abort())
+    )
+    page.on(
+        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda request: complaints.append(f"did not get {request.url}"))
+
+    def weigh(request):
+        file = Path(re.sub(r"^file://|[?#].*", "", request.url))
+        weight[file.name] = file.stat().st_size if file.is_file() else 0
+
+    page.on("request", weigh)
+    page.goto((html / "book" / f"{name}.html").as_uri(), wait_until="networkidle")
+    page.wait_for_function("[...document.querySelectorAll('.math')].every((e) => e.querySelector('mjx-container'))")
+    assert page.evaluate("[...document.images].filter((i) => !i.alt || !i.naturalWidth).map((i) => i.src)") == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.evaluate(axe)
+    found = page.evaluate("axe.run({preload: false, resultTypes: ['violations']})")["violations"]
+    serious = [
+        (f["id"], [n["html"][:200] for n in f["nodes"]]) for f in found if f["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+    assert complaints == []
+    assert sum(weight.values()) < HEAVIEST, sorted(weight.items(), key=lambda item: -item[1])[:5]
+    context.close()

@@ -1,0 +1,60 @@
+"""A Sphinx extension: what Jupyter Book and its theme leave to be done on every page, so that it is light, quiet and accessible."""
+
+import io
+import re
+from pathlib import Path
+
+from PIL import Image
+
+LEFT_OUT = (
+    r"\s*<script>const THEBE_JS_URL.*?</script>",  # for live kernels, which these pages have none of; given twice, an error
+    r"\s*<script[^>]*sphinx-thebe\.js[^>]*></script>",
+    r"\s*<link[^>]*sphinx-thebe\.css[^>]*>",
+    r"\s*<script[^>]*scripts/fontawesome\.js[^>]*></script>",  # 1.5 MB; the icons of the theme are in its web font
+)
+CHANGED = (
+    # a figure that scrolls on a phone must be reachable by the keyboard
+    (r'<figure class="align-default" id=', '<figure class="align-default" tabindex="0" id='),
+    # the list of references has anchors between its items, which a list may not have
+    (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
+    (r'<div class="citation" ([^>]*?)role="doc-biblioentry">', r'<div class="citation" \1>'),
+)
+
+
+def escape_initials(app, what, name, obj, options, lines) -> None:
+    """A line of a docstring that begins with an initial ("R. A. Fisher ...") is no item of a list."""
+    lines[:] = [re.sub(r"^(\s*)([A-Z]\. )", r"\1\\\2", line) for line in lines]
+
+
+def finish(app, exception) -> None:
+    """Go over the pages once more."""
+    if exception or app.builder.format != "html":
+        return
+    for page in Path(app.outdir).rglob("*.html"):
+        text = before = page.read_text(encoding="utf-8")
+        for pattern in LEFT_OUT:
+            text = re.sub(pattern, "", text)
+        for pattern, replacement in CHANGED:
+            text = re.sub(pattern, replacement, text)
+        if text != before:
+            page.write_text(text, encoding="utf-8")
+    for figure in Path(app.outdir, "_images").glob("*.png"):
+        lighter(figure)
+
+
+def lighter(figure: Path) -> None:
+    """Keep a figure with 256 colours, a third of its size, unless it has a palette already."""
+    with Image.open(figure) as image:
+        if image.mode == "P":
+            return
+        flat = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
+    packed = io.BytesIO()
+    flat.quantize(256, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+    if packed.tell() < figure.stat().st_size:
+        figure.write_bytes(packed.getvalue())
+
+
+def setup(app) -> dict:
+    app.connect("autodoc-process-docstring", escape_initials)
+    app.connect("build-finished", finish)
+    return {"parallel_read_safe": True}
