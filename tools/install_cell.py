@@ -1,0 +1,114 @@
+"""The cell that installs trajlib where a chapter runs without it, as on Colab; where trajlib is installed it does nothing and says nothing.
+
+The committed book/*.ipynb, which the Colab button opens, install it from the repository of _config.yml. The notebooks that the pages
+offer for download (`portable_notebooks.py`) carry it along. No page shows the cell: it is in neither book/*.md nor the built book.
+"""
+
+import base64
+from pathlib import Path
+
+import yaml
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+ROOT = Path(__file__).resolve().parent.parent
+ID = "install"
+PIECE = 2_000_000  # characters of one cell: larger messages to a kernel may be refused on the way
+NEED_FILES = {"benchmarks", "intro"}  # pages that show files of the project, which no installation brings
+NEED_TORCH = {"reproducibility", "scalar-embedding"}
+
+TITLE = "#@title Install trajlib; where it is installed, this cell does nothing"
+
+INSTALL = """\
+    done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", {what}], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError("trajlib could not be installed:\\n" + done.stdout + done.stderr)
+    importlib.invalidate_caches()
+    print("{said}")"""
+
+FROM_REPOSITORY = """\
+{title}
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("trajlib") is None:
+{install}"""
+
+FROM_NOWHERE = """\
+{title}
+import importlib.util
+
+if importlib.util.find_spec("trajlib") is None:
+    raise ModuleNotFoundError("trajlib is not installed. Either install it from a copy of the project, pip install '.[{extras}]', "
+                              "or download the notebook from its page in the book: that one brings trajlib along.")"""
+
+FIRST_PIECE = "{title} (part {part} of {parts}: what it installs)\ntrajlib_wheel = '''\n{text}'''"
+NEXT_PIECE = "{title} (part {part} of {parts}: what it installs)\ntrajlib_wheel += '''\n{text}'''"
+
+FROM_WHEEL = """\
+{title}
+import base64, importlib.util, pathlib, subprocess, sys, tempfile
+
+if importlib.util.find_spec("trajlib") is None:
+    folder = tempfile.TemporaryDirectory()
+    wheel = pathlib.Path(folder.name, "{name}")
+    wheel.write_bytes(base64.b64decode(trajlib_wheel))
+{install}
+    folder.cleanup()"""
+
+
+def extras(page: str) -> str:
+    return "widgets,torch" if page in NEED_TORCH else "widgets"
+
+
+def repository() -> tuple[str, str] | None:
+    """Address and branch of the repository that _config.yml names, None while it names none."""
+    named = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8")).get("repository") or {}
+    return (named["url"].rstrip("/"), named.get("branch", "main")) if named.get("url") else None
+
+
+def from_repository(page: str, where: tuple[str, str] | None) -> NotebookNode:
+    """The cell of the committed notebook of `page`: it installs from the repository, or says what to do while there is none."""
+    if where is None:
+        return _cell(FROM_NOWHERE.format(title=TITLE, extras=extras(page)))
+    url, branch = where
+    # The archive, and not git+https: a clone would bring the history of all pictures.
+    what = f'"trajlib[{extras(page)}] @ {url}/archive/refs/heads/{branch}.zip"'
+    install = INSTALL.format(what=what, said=f"Installed trajlib from {url}.")
+    return _cell(FROM_REPOSITORY.format(title=TITLE, install=install))
+
+
+def from_wheel(page: str, wheel: Path) -> list[NotebookNode]:
+    """The cells of a notebook that carries `wheel`: one, unless the wheel is so large that it has to be cut."""
+    text = base64.encodebytes(wheel.read_bytes()).decode("ascii")
+    lines = text.replace("\n", "")
+    lines = [lines[i : i + 1000] + "\n" for i in range(0, len(lines), 1000)]  # neither one long line nor a hundred thousand
+    size = PIECE // 1001
+    pieces = ["".join(lines[i : i + size]) for i in range(0, len(lines), size)]
+    version = wheel.name.split("-")[1]
+    what = f'f"{{wheel}}[{extras(page)}]"'
+    install = INSTALL.format(what=what, said=f"Installed trajlib {version}, which this notebook brings along.")
+    last = FROM_WHEEL.format(title=TITLE, name=wheel.name, install=install)
+    if len(pieces) == 1:
+        head, _, rest = last.partition("\n")
+        return [_cell(f"{head}\ntrajlib_wheel = '''\n{pieces[0]}'''\n{rest}")]
+    cells = [
+        _cell((NEXT_PIECE if k else FIRST_PIECE).format(title=TITLE, part=k + 1, parts=len(pieces), text=piece), f"-{k + 1}")
+        for k, piece in enumerate(pieces)
+    ]
+    return [*cells, _cell(last)]
+
+
+def is_install(cell: NotebookNode) -> bool:
+    return cell.get("id", "").startswith(ID)
+
+
+def before_first_code(notebook: NotebookNode, cells: list[NotebookNode]) -> None:
+    """Put `cells` where the first code cell is, below the title and the introduction."""
+    position = next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    notebook.cells[position:position] = cells
+
+
+def _cell(source: str, suffix: str = "") -> NotebookNode:
+    # Three ways to fold it away: a form on Colab, JupyterLab's own, and the tag of Jupyter Book.
+    metadata = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
+    return new_code_cell(source, id=ID + suffix, metadata=metadata)
