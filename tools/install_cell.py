@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell
 
 ROOT = Path(__file__).resolve().parent.parent
 ID = "install"
-PIECE = 2_000_000  # characters of one cell: larger messages to a kernel may be refused on the way
+LINE, LINES = 1000, 2000  # characters and lines of a wheel in one cell: a larger message to a kernel may be refused on the way
 NEED_FILES = {"benchmarks", "intro"}  # pages that show files of the project, which no installation brings
 NEED_TORCH = {"reproducibility", "scalar-embedding"}
 
@@ -41,11 +41,9 @@ if importlib.util.find_spec("trajlib") is None:
     raise ModuleNotFoundError("trajlib is not installed. Either install it from a copy of the project, pip install '.[{extras}]', "
                               "or download the notebook from its page in the book: that one brings trajlib along.")"""
 
-FIRST_PIECE = "{title} (part {part} of {parts}: what it installs)\ntrajlib_wheel = '''\n{text}'''"
-NEXT_PIECE = "{title} (part {part} of {parts}: what it installs)\ntrajlib_wheel += '''\n{text}'''"
+PIECE_OF_WHEEL = "{title}{part}\ntrajlib_wheel {assign} '''\n{text}'''"
 
-FROM_WHEEL = """\
-{title}
+FROM_WHEEL = """
 import base64, importlib.util, pathlib, subprocess, sys, tempfile
 
 if importlib.util.find_spec("trajlib") is None:
@@ -79,23 +77,22 @@ def from_repository(page: str, where: tuple[str, str] | None) -> NotebookNode:
 
 def from_wheel(page: str, wheel: Path) -> list[NotebookNode]:
     """The cells of a notebook that carries `wheel`: one, unless the wheel is so large that it has to be cut."""
-    text = base64.encodebytes(wheel.read_bytes()).decode("ascii")
-    lines = text.replace("\n", "")
-    lines = [lines[i : i + 1000] + "\n" for i in range(0, len(lines), 1000)]  # neither one long line nor a hundred thousand
-    size = PIECE // 1001
-    pieces = ["".join(lines[i : i + size]) for i in range(0, len(lines), size)]
-    version = wheel.name.split("-")[1]
-    what = f'f"{{wheel}}[{extras(page)}]"'
-    install = INSTALL.format(what=what, said=f"Installed trajlib {version}, which this notebook brings along.")
-    last = FROM_WHEEL.format(title=TITLE, name=wheel.name, install=install)
-    if len(pieces) == 1:
-        head, _, rest = last.partition("\n")
-        return [_cell(f"{head}\ntrajlib_wheel = '''\n{pieces[0]}'''\n{rest}")]
-    cells = [
-        _cell((NEXT_PIECE if k else FIRST_PIECE).format(title=TITLE, part=k + 1, parts=len(pieces), text=piece), f"-{k + 1}")
-        for k, piece in enumerate(pieces)
+    text = base64.b64encode(wheel.read_bytes()).decode("ascii")
+    lines = [text[i : i + LINE] + "\n" for i in range(0, len(text), LINE)]
+    pieces = ["".join(lines[i : i + LINES]) for i in range(0, len(lines), LINES)]
+    sources = [
+        PIECE_OF_WHEEL.format(
+            title=TITLE,
+            part=f" (part {k} of {len(pieces)})" if len(pieces) > 1 else "",
+            assign="+=" if k > 1 else "=",
+            text=piece,
+        )
+        for k, piece in enumerate(pieces, start=1)
     ]
-    return [*cells, _cell(last)]
+    said = f"Installed trajlib {wheel.name.split('-')[1]}, which this notebook brings along."
+    install = INSTALL.format(what=f'f"{{wheel}}[{extras(page)}]"', said=said)
+    sources[-1] += FROM_WHEEL.format(name=wheel.name, install=install)
+    return [_cell(source, f"-{k}" if k else "") for k, source in enumerate(sources)]
 
 
 def is_install(cell: NotebookNode) -> bool:
