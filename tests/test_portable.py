@@ -108,10 +108,19 @@ def test_markdown():
     assert portable_notebooks.plain(directive, page) == f"> **Title**\n>\n> One.\n>\n> Two {cited}.\nThree"
     cited = "[Nishiyama and Imaizumi (2026)](https://arxiv.org/abs/2510.01930)"
     assert portable_notebooks.plain("{cite:t}`Nishiyama2026`", page) == cited
-    assert portable_notebooks.plain("see [chapter 1](low-learning-rate), [a](https://b)", page) == "see chapter 1, [a](https://b)"
+    assert (
+        portable_notebooks.plain("see [chapter 1](low-learning-rate), [a](https://b)", page)
+        == "see chapter 1, [a](https://b)"
+    )
     assert portable_notebooks.plain('<golden-check a="b">\nOnly\nthere.\n</golden-check>', page) == "*Only\nthere.*"
     assert portable_notebooks.plain("```python\nx = {y}\n```", page) == "```python\nx = {y}\n```"
-    for foreign in ("```{figure} x.png\n```", ":::{tip}\n:::", "{doc}`intro`", "(label)=\n# Title", "<some-lab>\n</some-thing>"):
+    for foreign in (
+        "```{figure} x.png\n```",
+        ":::{tip}\n:::",
+        "{doc}`intro`",
+        "(label)=\n# Title",
+        "<some-lab>\n</some-thing>",
+    ):
         with pytest.raises(SystemExit, match=r"low-learning-rate\.md.*without MyST"):
             portable_notebooks.plain(foreign, page)
 
@@ -125,14 +134,25 @@ def test_a_chapter_that_has_drifted_is_offered_without_outputs(monkeypatch):
 def published(tmp_path_factory):
     """Two pages, built with the lines of _config.yml that are to be set after publishing."""
     folder = tmp_path_factory.mktemp("published")
-    config, lines = re.subn(r"(?m)^# (repository|launch_buttons):", r"\1:", (ROOT / "_config.yml").read_text(encoding="utf-8"))
+    config, lines = re.subn(
+        r"(?m)^# (repository|launch_buttons):", r"\1:", (ROOT / "_config.yml").read_text(encoding="utf-8")
+    )
     assert lines == 2
-    (folder / "_config.yml").write_text(config.replace("execute_notebooks: cache", 'execute_notebooks: "off"'), encoding="utf-8")
+    (folder / "_config.yml").write_text(
+        config.replace("execute_notebooks: cache", 'execute_notebooks: "off"'), encoding="utf-8"
+    )
     toc = "{format: jb-book, root: book/low-learning-rate, chapters: [{file: book/benchmarks}, {file: book/bibliography}]}"
     (folder / "_toc.yml").write_text(toc, encoding="utf-8")
     (folder / "tools").symlink_to(ROOT / "tools")
     (folder / "book").mkdir()
-    for name in ("low-learning-rate.md", "low-learning-rate.ipynb", "benchmarks.md", "bibliography.md", "references.bib", "_static"):
+    for name in (
+        "low-learning-rate.md",
+        "low-learning-rate.ipynb",
+        "benchmarks.md",
+        "bibliography.md",
+        "references.bib",
+        "_static",
+    ):
         (folder / "book" / name).symlink_to(ROOT / "book" / name)
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -155,7 +175,9 @@ def test_colab_button_once_the_repository_is_set(published):
 
 @pytest.mark.slow
 def test_download_button_is_not_the_themes_own(published, portable):
-    (link,) = [link for link in links(published / "low-learning-rate.html") if link.endswith(".ipynb") and ":" not in link]
+    (link,) = [
+        link for link in links(published / "low-learning-rate.html") if link.endswith(".ipynb") and ":" not in link
+    ]
     assert nbformat.read(published / link, as_version=4) == portable["low-learning-rate"]
 
 
@@ -181,7 +203,17 @@ def colab(tmp_path_factory):
     venv.create(folder, with_pip=True)
     # PyTorch in the version of the constraints: another one may bring gigabytes.
     pinned = re.findall(r"(?m)^torch==\S+", (ROOT / "constraints.txt").read_text(encoding="utf-8"))
-    command = [python(folder), "-m", "pip", "install", "--quiet", *OLDER, "nbclient", "ipykernel", *(pinned if ALL else [])]
+    command = [
+        python(folder),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        *OLDER,
+        "nbclient",
+        "ipykernel",
+        *(pinned if ALL else []),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode and not os.environ.get("CI"):
         pytest.skip("no network, or no package index that has Colab's versions: " + done.stderr[-400:])
@@ -198,9 +230,13 @@ nbformat.write(notebook, sys.argv[1])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if ALL or page.stem == "low-learning-rate"], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if ALL or page.stem == "low-learning-rate"], ids=lambda page: page.stem
+)
 def test_runs_from_an_upload_alone_with_another_seed(page, portable, colab, tmp_path):
-    subprocess.run([python(colab), "-m", "pip", "uninstall", "--yes", "--quiet", "trajlib"], capture_output=True, check=True)
+    subprocess.run(
+        [python(colab), "-m", "pip", "uninstall", "--yes", "--quiet", "trajlib"], capture_output=True, check=True
+    )
     before = installed(colab)
     assert {"ipywidgets==7.7.1"} <= before and any(name.startswith("numpy==2.1.") for name in before)
     text, replaced = re.subn(r'"SEED = 0\b', '"SEED = 1', nbformat.writes(portable[page.stem]))
@@ -216,7 +252,9 @@ def test_runs_from_an_upload_alone_with_another_seed(page, portable, colab, tmp_
     executed = nbformat.read(upload, as_version=4)
     *silent, last = installing(executed)
     assert not any(cell.outputs for cell in silent)
-    assert [output["text"] for output in last.outputs] == [f"Installed trajlib {trajlib.__version__}, which this notebook brings along.\n"]
+    assert [output["text"] for output in last.outputs] == [
+        f"Installed trajlib {trajlib.__version__}, which this notebook brings along.\n"
+    ]
     errors = [output["text"] for cell in code(executed) for output in cell.outputs if output.get("name") == "stderr"]
     assert errors == []
     if page.stem in CHAPTERS:

@@ -90,7 +90,9 @@ def drifted(page: Path) -> list[str]:
         and "skip-execution" not in cell.metadata.get("tags", [])
     ]
     if not differences and target.read_text(encoding="utf-8") != installing(page, executed):
-        differences.append(f"{target.name}: its install cell is not that of _config.yml; tools/execute_notebooks.py --install-cells")
+        differences.append(
+            f"{target.name}: its install cell is not that of _config.yml; tools/execute_notebooks.py --install-cells"
+        )
     return differences
 
 
@@ -150,7 +152,9 @@ def fill(cache: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only fail where a pair has drifted apart")
-    parser.add_argument("--install-cells", action="store_true", help="only write the install cells anew, after a change of _config.yml")
+    parser.add_argument(
+        "--install-cells", action="store_true", help="only write the install cells anew, after a change of _config.yml"
+    )
     parser.add_argument("--fill", type=Path, help="only lay the committed outputs into this jupyter-cache")
     parser.add_argument("inputs", type=Path, nargs="*", help="files and folders that the outputs depend on")
     args = parser.parse_args()
@@ -180,7 +184,9 @@ def main() -> None:
 
 
 def state(page: Path, inputs: str) -> str:
-    return hashlib.sha256((page.read_text(encoding="utf-8") + nbformat.writes(committed(page)) + inputs).encode()).hexdigest()
+    return hashlib.sha256(
+        (page.read_text(encoding="utf-8") + nbformat.writes(committed(page)) + inputs).encode()
+    ).hexdigest()
 
 
 if __name__ == "__main__":

@@ -13,14 +13,17 @@ from nbformat.v4 import new_code_cell
 
 ROOT = Path(__file__).resolve().parent.parent
 ID = "install"
-LINE, LINES = 1000, 2000  # characters and lines of a wheel in one cell: a larger message to a kernel may be refused on the way
+LINE, LINES = 1000, 2000  # of a wheel in one cell; a larger message to a kernel may be refused on the way
 NEED_FILES = {"benchmarks", "intro"}  # pages that show files of the project, which no installation brings
 NEED_TORCH = {"reproducibility", "scalar-embedding"}
 
 TITLE = "#@title Install trajlib; where it is installed, this cell does nothing"
 
-INSTALL = """\
-    done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", {what}], capture_output=True, text=True)
+PIP = (
+    'done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", {what}], capture_output=True, text=True)'
+)
+
+SAY = """\
     if done.returncode:
         raise RuntimeError("trajlib could not be installed:\\n" + done.stdout + done.stderr)
     importlib.invalidate_caches()
@@ -31,7 +34,8 @@ FROM_REPOSITORY = """\
 import importlib.util, subprocess, sys
 
 if importlib.util.find_spec("trajlib") is None:
-{install}"""
+    {pip}
+{say}"""
 
 FROM_NOWHERE = """\
 {title}
@@ -47,11 +51,11 @@ FROM_WHEEL = """
 import base64, importlib.util, pathlib, subprocess, sys, tempfile
 
 if importlib.util.find_spec("trajlib") is None:
-    folder = tempfile.TemporaryDirectory()
-    wheel = pathlib.Path(folder.name, "{name}")
-    wheel.write_bytes(base64.b64decode(trajlib_wheel))
-{install}
-    folder.cleanup()"""
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = pathlib.Path(folder, "{name}")
+        wheel.write_bytes(base64.b64decode(trajlib_wheel))
+        {pip}
+{say}"""
 
 
 def extras(page: str) -> str:
@@ -71,8 +75,8 @@ def from_repository(page: str, where: tuple[str, str] | None) -> NotebookNode:
     url, branch = where
     # The archive, and not git+https: a clone would bring the history of all pictures.
     what = f'"trajlib[{extras(page)}] @ {url}/archive/refs/heads/{branch}.zip"'
-    install = INSTALL.format(what=what, said=f"Installed trajlib from {url}.")
-    return _cell(FROM_REPOSITORY.format(title=TITLE, install=install))
+    say = SAY.format(said=f"Installed trajlib from {url}.")
+    return _cell(FROM_REPOSITORY.format(title=TITLE, pip=PIP.format(what=what), say=say))
 
 
 def from_wheel(page: str, wheel: Path) -> list[NotebookNode]:
@@ -89,9 +93,9 @@ def from_wheel(page: str, wheel: Path) -> list[NotebookNode]:
         )
         for k, piece in enumerate(pieces, start=1)
     ]
-    said = f"Installed trajlib {wheel.name.split('-')[1]}, which this notebook brings along."
-    install = INSTALL.format(what=f'f"{{wheel}}[{extras(page)}]"', said=said)
-    sources[-1] += FROM_WHEEL.format(name=wheel.name, install=install)
+    pip = PIP.format(what=f'f"{{wheel}}[{extras(page)}]"')
+    say = SAY.format(said=f"Installed trajlib {wheel.name.split('-')[1]}, which this notebook brings along.")
+    sources[-1] += FROM_WHEEL.format(name=wheel.name, pip=pip, say=say)
     return [_cell(source, f"-{k}" if k else "") for k, source in enumerate(sources)]
 
 

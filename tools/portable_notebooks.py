@@ -23,7 +23,9 @@ MNIST = "data/mnist"  # large, and read by one chapter
 
 # What is left of MyST or of the book's own elements; code between backticks can hold none of it.
 FOREIGN = re.compile(r"^(?:`{3,}|:{3,})\{.*|^\([\w-]+\)=|\{[a-z]+(?::[a-z]+)?\}`.*|</?[a-z]+-[a-z-]+.*", re.MULTILINE)
-DIRECTIVE = re.compile(r"^(?P<fence>`{3,}|:{3,})\{admonition\} (?P<title>.*)\n(?::.*\n)*(?P<body>(?:.*\n)*?)(?P=fence)$", re.MULTILINE)
+DIRECTIVE = re.compile(
+    r"^(?P<fence>`{3,}|:{3,})\{admonition\} (?P<title>.*)\n(?::.*\n)*(?P<body>(?:.*\n)*?)(?P=fence)$", re.MULTILINE
+)
 ELEMENT = re.compile(r"^<(?P<name>[a-z]+-(?:lab|check))\b[^>]*>\n(?P<body>(?:.*\n)*?)</(?P=name)>$", re.MULTILINE)
 
 
@@ -68,7 +70,9 @@ def portable(page: Path) -> NotebookNode:
             number = figure_numbers()[figure(cell)["name"]]
             cells.append(new_markdown_cell(f"**Figure {number}.** {plain(caption, page)}", id=f"{cell.id}-caption"))
     notebook.cells = cells
-    install_cell.before_first_code(notebook, [NotebookNode(cell) for cell in install_cells(page.stem, needs_mnist(notebook))])
+    install_cell.before_first_code(
+        notebook, [NotebookNode(cell) for cell in install_cells(page.stem, needs_mnist(notebook))]
+    )
     nbformat.validate(notebook)
     return notebook
 
@@ -82,7 +86,9 @@ def plain(text: str, page: Path) -> str:
     names = "|".join(re.escape(name) for name in toc())
     text = re.sub(rf"\[([^]]+)\]\((?:{names})(?:\.md)?(?:#[\w-]+)?\)", r"\1", text)
     if foreign := FOREIGN.search(text):
-        raise SystemExit(f"{page.name}: tools/portable_notebooks.py has to be told how to write this without MyST: {foreign[0]}")
+        raise SystemExit(
+            f"{page.name}: tools/portable_notebooks.py has to be told how to write this without MyST: {foreign[0]}"
+        )
     return text
 
 
