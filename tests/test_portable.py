@@ -1,6 +1,6 @@
 """The notebooks that readers download: each brings trajlib along, and runs from an empty folder beside Colab's older packages.
 
-The last test runs one chapter, or all of them and the other pages with TRAJLIB_PORTABLE=all (about half an hour on two cores).
+The last test runs one chapter; with TRAJLIB_PORTABLE=all it runs them all (about a quarter of an hour on two cores).
 """
 
 import base64
@@ -193,7 +193,15 @@ def installed(folder):
 
 
 ALL = os.environ.get("TRAJLIB_PORTABLE") == "all"
+# Those that need PyTorch last: the others have to do without it.
+RUNS = (
+    sorted(PAGES, key=lambda page: page.stem in install_cell.NEED_TORCH)
+    if ALL
+    else [ROOT / "book" / "low-learning-rate.md"]
+)
 OLDER = ["numpy==2.1.*", "matplotlib==3.10.*", "ipywidgets==7.7.1"]  # as on Colab
+# PyTorch in the version of the constraints: another one may bring gigabytes.
+TORCH = re.findall(r"(?m)^torch==\S+", (ROOT / "constraints.txt").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -201,24 +209,17 @@ def colab(tmp_path_factory):
     """An environment with Colab's older versions, and nothing of this project."""
     folder = tmp_path_factory.mktemp("colab") / "venv"
     venv.create(folder, with_pip=True)
-    # PyTorch in the version of the constraints: another one may bring gigabytes.
-    pinned = re.findall(r"(?m)^torch==\S+", (ROOT / "constraints.txt").read_text(encoding="utf-8"))
-    command = [
-        python(folder),
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        *OLDER,
-        "nbclient",
-        "ipykernel",
-        *(pinned if ALL else []),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = pip(folder, "install", *OLDER, "nbclient", "ipykernel")
     if done.returncode and not os.environ.get("CI"):
-        pytest.skip("no network, or no package index that has Colab's versions: " + done.stderr[-400:])
+        pytest.skip("no package index can be reached that has Colab's versions: " + done.stderr[-400:])
     assert done.returncode == 0, done.stderr
     return folder
+
+
+def pip(folder, *arguments):
+    return subprocess.run(
+        [python(folder), "-m", "pip", *arguments, "--quiet"], capture_output=True, text=True, check=False
+    )
 
 
 RUN = """
@@ -230,13 +231,11 @@ nbformat.write(notebook, sys.argv[1])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if ALL or page.stem == "low-learning-rate"], ids=lambda page: page.stem
-)
+@pytest.mark.parametrize("page", RUNS, ids=lambda page: page.stem)
 def test_runs_from_an_upload_alone_with_another_seed(page, portable, colab, tmp_path):
-    subprocess.run(
-        [python(colab), "-m", "pip", "uninstall", "--yes", "--quiet", "trajlib"], capture_output=True, check=True
-    )
+    pip(colab, "uninstall", "--yes", "trajlib")
+    if page.stem in install_cell.NEED_TORCH:
+        assert pip(colab, "install", *TORCH).returncode == 0
     before = installed(colab)
     assert {"ipywidgets==7.7.1"} <= before and any(name.startswith("numpy==2.1.") for name in before)
     text, replaced = re.subn(r'"SEED = 0\b', '"SEED = 1', nbformat.writes(portable[page.stem]))
@@ -244,6 +243,7 @@ def test_runs_from_an_upload_alone_with_another_seed(page, portable, colab, tmp_
     upload = tmp_path / "upload.ipynb"
     upload.write_text(text, encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    environment["TRAJLIB_PROGRESS"] = "off"
     command = [python(colab), "-c", RUN, upload.name]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-6000:]
