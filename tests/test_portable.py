@@ -7,6 +7,7 @@ import base64
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -213,7 +214,8 @@ def colab(tmp_path_factory):
     if done.returncode and not os.environ.get("CI"):
         pytest.skip("no package index can be reached that has Colab's versions: " + done.stderr[-400:])
     assert done.returncode == 0, done.stderr
-    return folder
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)  # half a gigabyte, which pytest would keep for a while
 
 
 def pip(folder, *arguments):
