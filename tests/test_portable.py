@@ -102,6 +102,16 @@ def test_install_cell_says_why_it_failed(portable, monkeypatch):
         exec(install_cell.from_repository("low-learning-rate", None).source, {})
 
 
+def test_committed_notebooks_have_to_follow_the_config(monkeypatch):
+    monkeypatch.setattr(install_cell, "repository", lambda: ("https://github.com/OWNER/NAME", "main"))
+    page = ROOT / "book" / "low-learning-rate.md"
+    (difference,) = execute_notebooks.drifted(page)
+    assert "--install-cells" in difference
+    assert "@ https://github.com/OWNER/NAME/archive/" in execute_notebooks.installing(
+        page, execute_notebooks.committed(page)
+    )
+
+
 def test_markdown():
     page = ROOT / "book" / "low-learning-rate.md"
     directive = "```{admonition} Title\n:class: note\nOne.\n\nTwo {cite:p}`Benettin1980`.\n```\nThree"
