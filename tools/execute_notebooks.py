@@ -172,8 +172,9 @@ def main() -> None:
     STAMPS.mkdir(parents=True, exist_ok=True)
     for page in chapters():
         target, stamp = page.with_suffix(".ipynb"), STAMPS / f"{page.stem}.sha256"
-        others = [other.with_suffix(".ipynb") for other in chapters() if other != page]
-        inputs = library + (fingerprint(others) if page.stem == "intro" else "")
+        inputs = library
+        if page.stem == "intro":
+            inputs += "".join(nbformat.writes(committed(other)) for other in chapters() if other != page)
         if target.is_file() and stamp.is_file() and stamp.read_text() == state(page, inputs):
             notebook = committed(page)
         else:
