@@ -1,12 +1,17 @@
 """The built pages: the book builds without a warning, and every page has what a reader needs."""
 
 import re
+import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import install_cell  # noqa: E402
+import portable_notebooks  # noqa: E402
 
 
 def pages(html):
@@ -80,3 +85,25 @@ def test_no_traceback_and_no_raw_markup(html):
 @pytest.mark.slow
 def test_initials_of_authors_are_no_lists(html):
     assert pages(html)["api"].select("ol.upperalpha, ol.upperroman") == []
+
+
+@pytest.mark.slow
+def test_chapters_offer_a_notebook_and_no_button_leads_nowhere(html):
+    offered = {page.stem: page for page in portable_notebooks.pages()}
+    numbers = set()
+    for name, page in pages(html).items():
+        buttons = [link["href"] for link in page.select("a.btn[href]")]
+        # _config.yml names no repository, or it would have to be the one of the buttons.
+        assert install_cell.repository() or not any("colab" in link for link in buttons), name
+        notebooks = [link for link in buttons if link.endswith(".ipynb") and ":" not in link]
+        assert len(notebooks) == (name in offered), name
+        for link in notebooks:
+            written = nbformat.read(html / "book" / link, as_version=4)
+            assert written == portable_notebooks.portable(offered[name])
+            captions = re.findall(
+                r"^\*\*Figure (\d+)\.", "\n".join(cell.source for cell in written.cells), re.MULTILINE
+            )
+            shown = [re.search(r"\d+", caption.get_text())[0] for caption in page.select("figcaption .caption-number")]
+            assert captions == shown, name
+            numbers |= set(captions)
+    assert len(numbers) > 30

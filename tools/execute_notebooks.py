@@ -3,6 +3,8 @@
 Run twice on the same inputs, it writes the same bytes: cell ids come from the position of the cell, and
 neither times nor versions nor widget ids are kept. A chapter is executed only if its text, its .ipynb or
 one of the inputs (the library, the data) is not what it was when it was last executed here.
+
+The .ipynb has one cell more than the .md: the one that installs trajlib on Colab (`install_cell.py`). It is not executed.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import os
 import sys
 from pathlib import Path
 
+import install_cell
 import jupytext
 import nbformat
 from fingerprint import fingerprint
@@ -47,12 +50,29 @@ def from_source(page: Path) -> NotebookNode:
     return notebook
 
 
+def committed(page: Path) -> NotebookNode:
+    """The .ipynb beside `page`, without the cell that installs trajlib: that is, what was executed."""
+    notebook = nbformat.read(page.with_suffix(".ipynb"), as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if not install_cell.is_install(cell)]
+    return notebook
+
+
+def installing(page: Path, executed: NotebookNode) -> str:
+    """The text of the .ipynb beside `page`: what was executed, with the cell that installs trajlib where that is enough to run it."""
+    notebook = NotebookNode({**executed, "cells": list(executed.cells)})
+    if page.stem not in install_cell.NEED_FILES:
+        cell = install_cell.from_repository(page.stem, install_cell.repository())
+        install_cell.before_first_code(notebook, [cell])
+    nbformat.validate(notebook)
+    return nbformat.writes(notebook) + "\n"
+
+
 def drifted(page: Path) -> list[str]:
     """How the .ipynb beside `page` differs from it, one line a difference; empty if the two say the same."""
     target = page.with_suffix(".ipynb")
     if not target.is_file():
         return [f"{target.name} is missing"]
-    source, executed = from_source(page), nbformat.read(target, as_version=4)
+    source, executed = from_source(page), committed(page)
     differences = [
         f"{target.name}, {left.id}: the {part} is not that of {page.name}"
         for left, right in zip(source.cells, executed.cells, strict=False)
@@ -69,6 +89,10 @@ def drifted(page: Path) -> list[str]:
         and cell.execution_count is None
         and "skip-execution" not in cell.metadata.get("tags", [])
     ]
+    if not differences and target.read_text(encoding="utf-8") != installing(page, executed):
+        differences.append(
+            f"{target.name}: its install cell is not that of _config.yml; tools/execute_notebooks.py --install-cells"
+        )
     return differences
 
 
@@ -116,17 +140,21 @@ def refuse_noise(page: Path, cell: NotebookNode) -> None:
 def fill(cache: Path) -> None:
     """Lay the outputs of all pairs that agree into a jupyter-cache: a build that finds them there executes nothing."""
     from jupyter_cache import get_cache
+    from jupyter_cache.base import CacheBundleIn
 
     store = get_cache(cache)
     for page in chapters():
         if not drifted(page):
-            notebook = page.with_suffix(".ipynb")
-            store.cache_notebook_file(path=str(notebook), uri=str(page), overwrite=True, check_validity=False)
+            bundle = CacheBundleIn(committed(page), str(page))
+            store.cache_notebook_bundle(bundle, overwrite=True, check_validity=False)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only fail where a pair has drifted apart")
+    parser.add_argument(
+        "--install-cells", action="store_true", help="only write the install cells anew, after a change of _config.yml"
+    )
     parser.add_argument("--fill", type=Path, help="only lay the committed outputs into this jupyter-cache")
     parser.add_argument("inputs", type=Path, nargs="*", help="files and folders that the outputs depend on")
     args = parser.parse_args()
@@ -135,23 +163,31 @@ def main() -> None:
         sys.exit("\n".join(line for page in chapters() for line in drifted(page)) or None)
     if args.fill:
         return fill(args.fill)
+    if args.install_cells:
+        for page in chapters():
+            page.with_suffix(".ipynb").write_text(installing(page, committed(page)), encoding="utf-8")
+        return None
 
     library = fingerprint(args.inputs)
     STAMPS.mkdir(parents=True, exist_ok=True)
     for page in chapters():
         target, stamp = page.with_suffix(".ipynb"), STAMPS / f"{page.stem}.sha256"
-        others = [other.with_suffix(".ipynb") for other in chapters() if other != page]
-        inputs = library + (fingerprint(others) if page.stem == "intro" else "")
-        if target.is_file() and stamp.is_file() and stamp.read_text() == state(page, target, inputs):
-            continue
-        print(f"executing {page.relative_to(ROOT)} ...", flush=True)
-        notebook = execute(page)
-        target.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
-        stamp.write_text(state(page, target, inputs))
+        inputs = library
+        if page.stem == "intro":
+            inputs += "".join(nbformat.writes(committed(other)) for other in chapters() if other != page)
+        if target.is_file() and stamp.is_file() and stamp.read_text() == state(page, inputs):
+            notebook = committed(page)
+        else:
+            print(f"executing {page.relative_to(ROOT)} ...", flush=True)
+            notebook = execute(page)
+        target.write_text(installing(page, notebook), encoding="utf-8")
+        stamp.write_text(state(page, inputs))
 
 
-def state(page: Path, target: Path, inputs: str) -> str:
-    return hashlib.sha256(page.read_bytes() + target.read_bytes() + inputs.encode()).hexdigest()
+def state(page: Path, inputs: str) -> str:
+    return hashlib.sha256(
+        (page.read_text(encoding="utf-8") + nbformat.writes(committed(page)) + inputs).encode()
+    ).hexdigest()
 
 
 if __name__ == "__main__":

@@ -11,4 +11,7 @@ def data_file(name: str) -> Path:
     for folder in (here / "_data", here.parent / "data"):
         if (folder / name).exists():
             return folder / name
-    raise FileNotFoundError(f"trajlib's data file {name!r} is missing; install trajlib again")
+    raise FileNotFoundError(
+        f"trajlib's data file {name!r} is missing: install trajlib again, from the project and not from a chapter's notebook, "
+        "which brings only what that chapter needs"
+    )

@@ -1,0 +1,115 @@
+"""The cell that installs trajlib where a chapter runs without it, as on Colab; where trajlib is installed it does nothing and says nothing.
+
+The committed book/*.ipynb, which the Colab button opens, install it from the repository of _config.yml. The notebooks that the pages
+offer for download (`portable_notebooks.py`) carry it along. No page shows the cell: it is in neither book/*.md nor the built book.
+"""
+
+import base64
+from pathlib import Path
+
+import yaml
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+ROOT = Path(__file__).resolve().parent.parent
+ID = "install"
+LINE, LINES = 1000, 2000  # of a wheel in one cell; a larger message to a kernel may be refused on the way
+NEED_FILES = {"benchmarks", "intro"}  # pages that show files of the project, which no installation brings
+NEED_TORCH = {"reproducibility", "scalar-embedding"}
+
+TITLE = "#@title Install trajlib; where it is installed, this cell does nothing"
+
+PIP = (
+    'done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", {what}], capture_output=True, text=True)'
+)
+
+SAY = """\
+    if done.returncode:
+        raise RuntimeError("trajlib could not be installed:\\n" + done.stdout + done.stderr)
+    importlib.invalidate_caches()
+    print("{said}")"""
+
+FROM_REPOSITORY = """\
+{title}
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("trajlib") is None:
+    {pip}
+{say}"""
+
+FROM_NOWHERE = """\
+{title}
+import importlib.util
+
+if importlib.util.find_spec("trajlib") is None:
+    raise ModuleNotFoundError("trajlib is not installed. Either install it from a copy of the project, pip install '.[{extras}]', "
+                              "or download the notebook from its page in the book: that one brings trajlib along.")"""
+
+PIECE_OF_WHEEL = "{title}{part}\ntrajlib_wheel {assign} '''\n{text}'''"
+
+FROM_WHEEL = """
+import base64, importlib.util, pathlib, subprocess, sys, tempfile
+
+if importlib.util.find_spec("trajlib") is None:
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = pathlib.Path(folder, "{name}")
+        wheel.write_bytes(base64.b64decode(trajlib_wheel))
+        {pip}
+{say}"""
+
+
+def extras(page: str) -> str:
+    return "widgets,torch" if page in NEED_TORCH else "widgets"
+
+
+def repository() -> tuple[str, str] | None:
+    """Address and branch of the repository that _config.yml names, None while it names none."""
+    named = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8")).get("repository") or {}
+    return (named["url"].rstrip("/"), named.get("branch", "main")) if named.get("url") else None
+
+
+def from_repository(page: str, where: tuple[str, str] | None) -> NotebookNode:
+    """The cell of the committed notebook of `page`: it installs from the repository, or says what to do while there is none."""
+    if where is None:
+        return _cell(FROM_NOWHERE.format(title=TITLE, extras=extras(page)))
+    url, branch = where
+    # The archive, and not git+https: a clone would bring the history of all pictures.
+    what = f'"trajlib[{extras(page)}] @ {url}/archive/refs/heads/{branch}.zip"'
+    say = SAY.format(said=f"Installed trajlib from {url}.")
+    return _cell(FROM_REPOSITORY.format(title=TITLE, pip=PIP.format(what=what), say=say))
+
+
+def from_wheel(page: str, wheel: Path) -> list[NotebookNode]:
+    """The cells of a notebook that carries `wheel`: one, unless the wheel is so large that it has to be cut."""
+    text = base64.b64encode(wheel.read_bytes()).decode("ascii")
+    lines = [text[i : i + LINE] + "\n" for i in range(0, len(text), LINE)]
+    pieces = ["".join(lines[i : i + LINES]) for i in range(0, len(lines), LINES)]
+    sources = [
+        PIECE_OF_WHEEL.format(
+            title=TITLE,
+            part=f" (part {k} of {len(pieces)})" if len(pieces) > 1 else "",
+            assign="+=" if k > 1 else "=",
+            text=piece,
+        )
+        for k, piece in enumerate(pieces, start=1)
+    ]
+    pip = PIP.format(what=f'f"{{wheel}}[{extras(page)}]"')
+    say = SAY.format(said=f"Installed trajlib {wheel.name.split('-')[1]}, which this notebook brings along.")
+    sources[-1] += FROM_WHEEL.format(name=wheel.name, pip=pip, say=say)
+    return [_cell(source, f"-{k}" if k else "") for k, source in enumerate(sources)]
+
+
+def is_install(cell: NotebookNode) -> bool:
+    return cell.get("id", "").startswith(ID)
+
+
+def before_first_code(notebook: NotebookNode, cells: list[NotebookNode]) -> None:
+    """Put `cells` where the first code cell is, below the title and the introduction."""
+    position = next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    notebook.cells[position:position] = cells
+
+
+def _cell(source: str, suffix: str = "") -> NotebookNode:
+    # Three ways to fold it away: a form on Colab, JupyterLab's own, and the tag of Jupyter Book.
+    metadata = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
+    return new_code_cell(source, id=ID + suffix, metadata=metadata)

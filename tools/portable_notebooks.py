@@ -1,0 +1,199 @@
+"""Notebooks that run from an upload alone: a chapter with its outputs, with trajlib inside, in Markdown that any Jupyter shows.
+
+`portable_notebooks.py FOLDER [page ...]` writes them. As a Sphinx extension, this lays them beside the pages of the book, whose download
+buttons lead there, and takes the Colab button off the pages that no notebook alone can run.
+"""
+
+import argparse
+import functools
+import re
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+import execute_notebooks
+import install_cell
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+
+ROOT = Path(__file__).resolve().parent.parent
+MNIST = "data/mnist"  # large, and read by one chapter
+
+# What is left of MyST or of the book's own elements; code between backticks can hold none of it.
+FOREIGN = re.compile(r"^(?:`{3,}|:{3,})\{.*|^\([\w-]+\)=|\{[a-z]+(?::[a-z]+)?\}`.*|</?[a-z]+-[a-z-]+.*", re.MULTILINE)
+DIRECTIVE = re.compile(
+    r"^(?P<fence>`{3,}|:{3,})\{admonition\} (?P<title>.*)\n(?::.*\n)*(?P<body>(?:.*\n)*?)(?P=fence)$", re.MULTILINE
+)
+ELEMENT = re.compile(r"^<(?P<name>[a-z]+-(?:lab|check))\b[^>]*>\n(?P<body>(?:.*\n)*?)</(?P=name)>$", re.MULTILINE)
+
+
+def pages() -> list[Path]:
+    """The pages that need nothing but trajlib."""
+    return [page for page in execute_notebooks.chapters() if page.stem not in install_cell.NEED_FILES]
+
+
+def build_wheel(folder: Path, mnist: bool) -> Path:
+    """The wheel of this checkout, built without network; the same files give the same bytes."""
+    from hatchling.builders.wheel import WheelBuilder
+
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    if not mnist:
+        del config["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"][MNIST]
+    (wheel,) = WheelBuilder(str(ROOT), config=config).build(directory=str(folder), versions=["standard"])
+    return Path(wheel)
+
+
+def needs_mnist(notebook: NotebookNode) -> bool:
+    return any(cell.cell_type == "code" and "bundled_sweep" in cell.source for cell in notebook.cells)
+
+
+@functools.cache
+def install_cells(page: str, mnist: bool) -> list[NotebookNode]:
+    with tempfile.TemporaryDirectory() as folder:
+        return install_cell.from_wheel(page, build_wheel(Path(folder), mnist))
+
+
+def portable(page: Path) -> NotebookNode:
+    """The notebook of `page` for a reader who has nothing else of the project."""
+    # Outputs that belong to another text would be worse than none.
+    drifted = execute_notebooks.drifted(page)
+    notebook = execute_notebooks.from_source(page) if drifted else execute_notebooks.committed(page)
+    cells = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = plain(cell.source, page)
+        cells.append(cell)
+        caption = figure(cell).get("caption")
+        if caption:
+            number = figure_numbers()[figure(cell)["name"]]
+            cells.append(new_markdown_cell(f"**Figure {number}.** {plain(caption, page)}", id=f"{cell.id}-caption"))
+    notebook.cells = cells
+    install_cell.before_first_code(
+        notebook, [NotebookNode(cell) for cell in install_cells(page.stem, needs_mnist(notebook))]
+    )
+    nbformat.validate(notebook)
+    return notebook
+
+
+def plain(text: str, page: Path) -> str:
+    """MyST as Markdown that Colab and JupyterLab show."""
+    text = DIRECTIVE.sub(lambda found: quote(f"**{found['title']}**\n\n{found['body']}"), text)
+    text = ELEMENT.sub(lambda found: f"*{found['body'].strip()}*", text)
+    text = re.sub(r"\{cite:(t|p)\}`([^`]+)`", lambda found: cite(found[2].split(","), found[1] == "p"), text)
+    text = re.sub(r"\{numref\}`([^`]+)`", lambda found: f"Figure {figure_numbers()[found[1]]}", text)
+    names = "|".join(re.escape(name) for name in toc())
+    text = re.sub(rf"\[([^]]+)\]\((?:{names})(?:\.md)?(?:#[\w-]+)?\)", r"\1", text)
+    if foreign := FOREIGN.search(text):
+        raise SystemExit(
+            f"{page.name}: tools/portable_notebooks.py has to be told how to write this without MyST: {foreign[0]}"
+        )
+    return text
+
+
+def quote(text: str) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in text.strip().split("\n"))
+
+
+def cite(keys: list[str], in_brackets: bool) -> str:
+    """Author and year, linked to where the paper is."""
+    cited = []
+    for key in keys:
+        entry = bibliography().entries[key.strip()]
+        names = [" ".join(str(part) for part in person.rich_last_names) for person in entry.persons["author"]]
+        author = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+        year = entry.fields["year"]
+        text = f"{author}, {year}" if in_brackets else f"{author} ({year})"
+        if "doi" in entry.fields:
+            text = f"[{text}](https://doi.org/{entry.fields['doi']})"
+        elif "eprint" in entry.fields:
+            text = f"[{text}](https://arxiv.org/abs/{entry.fields['eprint']})"
+        cited.append(text)
+    return f"({'; '.join(cited)})" if in_brackets else ", ".join(cited)
+
+
+@functools.cache
+def bibliography():
+    from pybtex.database import parse_file
+
+    return parse_file(str(ROOT / "book" / "references.bib"))
+
+
+@functools.cache
+def toc() -> list[str]:
+    return re.findall(r"book/([\w-]+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
+
+
+def figure(cell: NotebookNode) -> dict:
+    return cell.metadata.get("mystnb", {}).get("figure", {})
+
+
+@functools.cache
+def figure_numbers() -> dict[str, int]:
+    """The numbers that the figures have in the book, which counts through all its pages."""
+    sources = {page.stem: execute_notebooks.from_source(page) for page in execute_notebooks.chapters()}
+    cells = [cell for name in toc() if name in sources for cell in sources[name].cells]
+    return {name: number for number, name in enumerate((figure(c)["name"] for c in cells if figure(c)), start=1)}
+
+
+def write(page: Path, folder: Path) -> Path:
+    target = folder / page.with_suffix(".ipynb").name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(nbformat.writes(portable(page)) + "\n", encoding="utf-8")
+    return target
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("pages", nargs="*", help="all if none is given")
+    args = parser.parse_args()
+    known = {page.stem: page for page in pages()}
+    if unknown := set(args.pages) - set(known):
+        sys.exit(f"page must be one of {', '.join(known)}, got {', '.join(sorted(unknown))}")
+    for name in args.pages or known:
+        print(write(known[name], args.folder))
+
+
+# The Sphinx extension.
+
+
+def set_buttons(app, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """The theme offers a notebook only where launch buttons are set, and then the one with MyST in it and nothing to install."""
+    offered = pagename in {f"book/{page.stem}" for page in pages()}
+    groups = context.get("header_buttons", [])
+    if not offered:
+        groups[:] = [group for group in groups if group.get("label") != "launch-buttons"]
+    for group in groups:
+        if group.get("label") == "download-buttons":
+            notebook = {
+                "type": "link",
+                "url": f"{context['pathto']('_sources', 1)}/{pagename}.ipynb",
+                "text": ".ipynb",
+                "icon": "fas fa-code",
+                "tooltip": "Download a notebook that brings trajlib along",
+                "label": "download-notebook-button",
+            }
+            others = [button for button in group["buttons"] if button.get("label") != "download-notebook-button"]
+            group["buttons"] = [notebook, *others] if offered else others
+
+
+def write_beside_pages(app, exception: Exception | None) -> None:
+    if exception is None and app.builder.name == "html":
+        for page in pages():
+            if f"book/{page.stem}" in app.env.found_docs:
+                write(page, Path(app.outdir) / "_sources" / "book")
+
+
+def setup(app) -> dict[str, bool]:
+    app.connect("html-page-context", set_buttons, priority=600)  # after the theme has made its own
+    app.connect("build-finished", write_beside_pages)
+    # Without it a browser may show the notebook, which is text, instead of saving it.
+    save = 'for (const a of document.querySelectorAll("a.btn-download-notebook-button")) a.download = "";'
+    app.add_js_file(None, body=f'document.addEventListener("DOMContentLoaded", () => {{ {save} }});')
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+if __name__ == "__main__":
+    main()
