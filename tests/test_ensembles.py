@@ -264,10 +264,30 @@ def test_ctrl_c_twice_stops_at_once(monkeypatch):
 
 
 def test_progress_bar_on_request(capsys, monkeypatch):
-    monkeypatch.setattr(engines, "BAR_DELAY", 0.0)
+    monkeypatch.setattr("trajlib.progress.DELAY", 0.0)
     monkeypatch.setattr(engines, "PIECE", 0.0)
     tl.train(GD, W0, 500, record=(), progress=True)
     assert "train" in capsys.readouterr().err
+
+
+def test_progress_reported_to_a_function_which_can_stop_the_work(monkeypatch):
+    monkeypatch.setattr(engines, "PIECE", 0.0)
+    calls = []
+
+    def listen(label, done, total):
+        calls.append((label, done, total))
+        if len(calls) == 3:
+            raise RuntimeError("enough")
+
+    with tl.report_progress(listen):
+        tl.train(GD, W0, 500, record=(), progress=False)
+        assert calls == [], "False is silent"
+        with pytest.raises(RuntimeError, match="enough"):
+            tl.train(GD, W0, 500, record=())
+    assert len(calls) == 3 and calls[0][0] == "train" and {total for *_, total in calls} == {500}
+    assert [done for _, done, _ in calls] == sorted({done for _, done, _ in calls})
+    tl.train(GD, W0, 500, record=())
+    assert len(calls) == 3, "over with the context"
 
 
 def test_learning_rates_do_not_matter_for_what_is_read_off_the_weights():

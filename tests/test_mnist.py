@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from trajlib import engines
 from trajlib.mnist import cache_folder, mnist, parse_idx
 
 MODULE = importlib.import_module("trajlib.mnist")  # trajlib.mnist itself may be the function
@@ -337,7 +336,7 @@ def test_progress(stand_in, mirror, monkeypatch):
         bars.append(tqdm(total=total, desc=label, file=io.StringIO()))
         return bars[-1]
 
-    monkeypatch.setattr(engines, "_bar", bar)
+    monkeypatch.setattr(MODULE, "progress_bar", bar)
     monkeypatch.setattr(MODULE, "MIRRORS", [mirror(answer=FAILURES["not found"]).url, mirror().url])
     assert_whole(mnist(progress=True))
     names = list(CONTENT)

@@ -24,7 +24,7 @@ import pytest
 from tqdm import tqdm
 
 import trajlib as tl
-from trajlib import _shards, engines, sweeps
+from trajlib import _shards, sweeps
 from trajlib.sweeps import SweepError, SweepInterrupted, open_sweep, sweep
 
 MODULE = '''
@@ -812,7 +812,7 @@ def test_progress(walk, tmp_path, monkeypatch):
         bars.append(tqdm(total=total, file=io.StringIO()))
         return bars[-1]
 
-    monkeypatch.setattr(engines, "_bar", bar)
+    monkeypatch.setattr(sweeps, "progress_bar", bar)
     sweep(walk, {"seed": [0, 1], "scale": [0.5, 1.0]}, tmp_path, progress=True)
     sweep(walk, GRID, tmp_path, progress=True)
     sweep(walk, {**GRID, "seed": range(7)}, tmp_path, progress=False)

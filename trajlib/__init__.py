@@ -32,6 +32,7 @@ from .meanfield import (
 from .mnist import mnist
 from .networks import Layers, Perceptron
 from .prediction import Prediction, assign_folds, baselines, outcomes, predict_outcome
+from .progress import report_progress
 from .roc import AUC, AUCDifference, RocCurve, auc, compare_auc, roc_curve
 from .skewlognormal import SkewLognormal, fit_skew_lognormal, skew_lognormal_test
 from .spacings import asymptotic_spacings, compare_spacings, rescale_spacings, spacing_null
@@ -130,6 +131,7 @@ __all__ = [
     "plane",
     "predict_outcome",
     "present_vectors",
+    "report_progress",
     "rescale_spacings",
     "roc_curve",
     "rung_changes",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import _validate
-from .engines import _bar
+from .progress import progress_bar
 
 __all__ = ["METHODS", "EmbeddedCopies", "Embedding", "embed_copies", "scalar_embedding"]
 
@@ -225,7 +225,7 @@ def embed_copies(
         np.empty((n, m - 1, r)),
         np.full((n, k), np.nan),
     )
-    bar = _bar(progress, n, "embed")
+    bar = progress_bar(progress, n, "embed")
     for i, x in enumerate(snapshots):
         found, resolved = _embed(x, k, method, None, seed)
         out.coordinates[i, ..., :resolved] = found.coordinates[..., :resolved]

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from . import _validate
+from .progress import progress_bar
 from .tasks import Task
 
 __all__ = ["cache_folder", "mnist", "parse_idx"]
@@ -269,9 +270,7 @@ def _get(url: str, name: str, progress: bool | None) -> bytes:
     """Download into memory: no partial file can be left behind."""
     import pooch
 
-    from .engines import _bar
-
-    bar = _bar(progress, 1, name)  # pooch sets the total when the answer arrives
+    bar = progress_bar(progress, 1, name)  # pooch sets the total when the answer arrives
     if bar is not None:
         bar.unit, bar.unit_scale = "B", True
     buffer = io.BytesIO()

@@ -34,6 +34,7 @@ import numpy as np
 from . import _shards, _validate
 from ._files import data_file
 from .ensembles import Interrupted
+from .progress import progress_bar
 
 __all__ = ["bundled_sweep", "Check", "Sweep", "SweepError", "SweepInterrupted", "open_sweep", "sweep"]
 
@@ -353,11 +354,11 @@ def sweep(
 
 def _compute(plan: Sweep, run, todo: list[dict], log, executor, in_flight: int, progress) -> None:
     """Run cells and store what they return; raise in the end if one has no result."""
-    from .engines import _bar, _ctrl_c_waits
+    from .engines import _ctrl_c_waits
 
     failed: list[tuple[dict, Exception]] = []
     stored = plan.manifest["sha256"]
-    bar = _bar(progress, len(plan), "sweep")
+    bar = progress_bar(progress, len(plan), "sweep")
     if bar is not None:  # cells of earlier calls count as done, but not for the time that is left
         bar.unit, bar.initial = "cell", len(plan) - len(todo)
         bar.n = bar.last_print_n = bar.initial

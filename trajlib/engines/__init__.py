@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 import warnings
@@ -18,6 +17,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from .. import _validate
+from ..progress import progress_bar
 
 __all__ = ["ENGINES", "Problem", "iterate", "n_threads", "pick"]
 
@@ -29,8 +29,6 @@ SNAPSHOTS = ("weights", "copy_weights", "snapshots")
 """Records of states, which may be made more rarely than the others."""
 PIECE = 0.2
 """Seconds between two looks at the keyboard."""
-BAR_DELAY = 1.0
-"""Seconds before a progress bar appears."""
 
 
 class Problem(NamedTuple):
@@ -130,19 +128,6 @@ def during(name: str, start: int, stop: int | None, step: int = 1) -> tuple[slic
     return (slice(None),) * time_axis(name) + (slice(start, stop, step),)
 
 
-def _bar(progress: bool | None, steps: int, label: str):
-    """A tqdm bar that appears after a second, in notebooks and terminals; None where none is wanted."""
-    if progress is None:
-        progress = os.environ.get("TRAJLIB_PROGRESS", "on") != "off" and (
-            sys.stderr.isatty() or "ipykernel" in sys.modules
-        )
-    if not progress:
-        return None
-    from tqdm import tqdm
-
-    return tqdm(total=steps, desc=label, unit="step", delay=BAR_DELAY, leave=False, mininterval=0.2)
-
-
 def n_threads(threads: int | None) -> int:
     """The number asked for, else TRAJLIB_THREADS, else the cores this process may use."""
     if threads is not None:
@@ -240,7 +225,7 @@ def iterate(
 
         run = TorchRun(problem, reference, copies, device=device, dtype=dtype, **options)
     done, pace = 0, run.seconds_per_step
-    bar = _bar(progress, steps, label)
+    bar = progress_bar(progress, steps, label)
     try:
         with _ctrl_c_waits() as pressed:
             while True:

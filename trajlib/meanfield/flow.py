@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from .. import _validate
-from ..engines import _bar
 from ..ensembles import Interrupted
+from ..progress import progress_bar
 from ._threads import one_thread
 from .model import Setting, check_data, draw
 from .solver import report_times
@@ -314,7 +314,7 @@ def diagonal_flow(
     dimension, networks = _validate.count("dimension", dimension, 1), _validate.count("networks", networks, 2)
     seed, times = _validate.count("seed", seed), report_times(times, t_max)
     done: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]] = []
-    bar = _bar(progress, networks, "networks")
+    bar = progress_bar(progress, networks, "networks")
     interrupted = False
     try:
         for i in range(networks):

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
-from ..engines import _bar
 from ..ensembles import Interrupted
+from ..progress import progress_bar
 from ._threads import one_thread
 from .model import Setting
 from .paths import PathFlow
@@ -197,7 +197,7 @@ def dmft(
     if convergence:  # quarter the paths; double the steps, whose errors go with the third power
         plan += [("fewer", size // 4, tolerance), ("longer", size // 4, 8.0 * tolerance)]
     done: dict[str, list[_Curves]] = {name: [] for name, _, _ in plan}
-    bar = _bar(progress, len(plan) * replicates, "ensembles")
+    bar = progress_bar(progress, len(plan) * replicates, "ensembles")
     interrupted = False
     try:
         for number, (name, count, tol) in enumerate(plan):

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _validate
-from ..engines import FUSED_LIMIT, _bar, iterate, n_threads
+from ..engines import FUSED_LIMIT, iterate, n_threads
 from ..ensembles import initial
 from ..maps import TrainingMap
+from ..progress import progress_bar
 
 __all__ = ["Carrier", "Stretch", "Zone", "starting_vectors"]
 
@@ -91,7 +92,7 @@ class Carrier:
     def __init__(self, gd, n: int, threads: int | None, progress: bool | None = False, steps: int = 0, label: str = ""):
         self.gd, self.n, self.threads = gd, n, n_threads(threads)
         self.fused = isinstance(gd, TrainingMap)
-        self._bar = _bar(progress, steps, label)
+        self._bar = progress_bar(progress, steps, label)
 
     def __enter__(self) -> Carrier:
         return self
