@@ -1,4 +1,4 @@
-"""The figure style and the panels that recur. The only module that imports matplotlib.
+"""The figure style, the panels that recur, and the figures that the labs draw anew. The only module that imports matplotlib.
 
 Colours are Okabe and Ito's, in an order that also differs in lightness, with line styles that differ: a figure can be read in grey. The
 background is white, on a light page and on a dark one.
@@ -6,12 +6,42 @@ background is white, on a light page and on a dark one.
 
 from __future__ import annotations
 
+import io
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "INK", "PALE", "divergence_panel", "label_panels", "style"]
+if TYPE_CHECKING:
+    from .ensembles import Divergence, Trajectories
+    from .intermittency import MapComparison
+    from .meanfield import DiagonalFlow, MeanField
+    from .stability.expansion import ExpansionFit
+    from .stability.finite_time import FiniteTimeExponents
+
+__all__ = [
+    "COLOURS",
+    "INK",
+    "PALE",
+    "distances",
+    "divergence_panel",
+    "embedded_copies",
+    "expansion_panel",
+    "final_losses",
+    "fitted_distances",
+    "label_panels",
+    "losses_and_norms",
+    "network_and_map",
+    "outcome_exponents",
+    "png",
+    "style",
+    "theory_and_networks",
+]
 
 COLOURS = {
     "blue": "#0072b2",
@@ -59,6 +89,14 @@ def style() -> None:
     )
 
 
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file; the figure is closed."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    plt.close(figure)
+    return buffer.getvalue()
+
+
 def label_panels(axes) -> None:
     """Letters a, b, c ... before the titles of the panels."""
     for letter, ax in zip("abcdefghijklmnop", np.ravel(axes), strict=False):
@@ -94,3 +132,288 @@ def divergence_panel(ax: Axes, times: np.ndarray, distance: np.ndarray, loss: np
     right.tick_params(axis="y", colors=COLOURS["vermilion"])
     right.set_ylim(0, None)
     return right
+
+
+def distances(div: Divergence, conditions: Sequence[int] = range(6), *, yscale: str = "linear") -> Figure:
+    """Distances of the copies and the loss, a panel for each initial condition.
+
+    Parameters
+    ----------
+    div : Divergence
+        Of any number of initial conditions, with a radius.
+    conditions : sequence of int
+        Which of them.
+    yscale : str
+        Of the distances, which are in units of the radius.
+
+    Returns
+    -------
+    Figure
+    """
+    columns = min(3, len(conditions))
+    rows = -(-len(conditions) // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(0.5 + 2.9 * columns, 2.5 * rows), sharex=True, squeeze=False)
+    for ax in axes.flat[len(conditions) :]:
+        ax.set_axis_off()
+    for k, (ax, i) in enumerate(zip(axes.flat, conditions, strict=False)):
+        right = divergence_panel(ax, div.times, div.distance[i] / div.radius, div.loss[i])
+        ax.set(title=f"initial condition {i}", yscale=yscale)
+        if right is not None and (k % columns == columns - 1 or i == conditions[-1]):
+            right.set_ylabel("loss")
+    fig.supxlabel("step")
+    fig.supylabel(r"distance $d(t)\ /\ \varepsilon$")
+    label_panels(axes.flat[: len(conditions)])
+    return fig
+
+
+def fitted_distances(div: Divergence, fit: ExpansionFit, conditions: Sequence[int] = range(4)) -> Figure:
+    """Distances with the fitted exponential, early and late, and the loss: a row for each initial condition.
+
+    Parameters
+    ----------
+    div : Divergence
+        Recorded at every step, 200 at least.
+    fit : ExpansionFit
+        Of ``div.distance`` in the first 200 steps.
+    conditions : sequence of int
+        Which initial conditions.
+
+    Returns
+    -------
+    Figure
+    """
+    fig, axes = plt.subplots(len(conditions), 4, figsize=(9.6, 0.4 + 2.0 * len(conditions)), squeeze=False)
+    for i, row in zip(conditions, axes, strict=True):
+        divergence_panel(row[0], div.times, div.distance[i])
+        divergence_panel(row[1], div.times[:201], div.distance[i, :, :201])
+        if np.isfinite(fit.rate[i]):
+            t = np.arange(fit.start[i], fit.stop[i])
+            line = np.exp(fit.intercept[i] + fit.rate[i] * t)
+            row[1].plot(t, line, color=COLOURS["vermilion"], lw=2.5, ls="-")
+            row[1].text(0.97, 0.06, f"$\\Lambda$ = {fit.rate[i]:.2f}", transform=row[1].transAxes, ha="right")
+        row[1].set_yscale("log")
+        row[2].plot(div.times[-50:], div.distance[i, :, -50:].mean(axis=0), color=INK, marker=".", ls="-", lw=0.8, ms=3)
+        row[2].ticklabel_format(useOffset=False)
+        row[3].plot(div.times, div.loss[i], color=COLOURS["blue"], lw=0.8)
+        row[3].set_yscale("log")
+        row[0].set_ylabel(f"condition {i}\ndistance")
+    for ax, title in zip(
+        axes[0], (f"distance, {div.steps:,} steps", "first 200 steps", "last 50 steps", "loss"), strict=True
+    ):
+        ax.set_title(title)
+    fig.supxlabel("step")
+    return fig
+
+
+def expansion_panel(fit: ExpansionFit, ax: Axes | None = None) -> Figure:
+    """Histogram of the exponents of the fits that pass the filter, in a figure of its own if no ``ax`` is given.
+
+    Parameters
+    ----------
+    fit : ExpansionFit
+        Of a number of initial conditions.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Figure
+    """
+    ax = plt.subplots()[1] if ax is None else ax
+    ax.hist(fit.rate[fit.kept], bins=30, color=COLOURS["sky"], edgecolor="white")
+    ax.set(xlabel=r"$\Lambda$ (per step)", ylabel="networks", title=f"{fit.kept.sum()} of {fit.kept.size} kept")
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
+def losses_and_norms(run: Trajectories, conditions: Sequence[int], on: Sequence[int] | np.ndarray) -> Figure:
+    """Loss and norm of the weights over time, a column for each network.
+
+    Parameters
+    ----------
+    run : Trajectories
+        With records of loss and norm.
+    conditions, on : sequences of int
+        Which networks, and how many of their units are on at the end.
+
+    Returns
+    -------
+    Figure
+    """
+    assert run.loss is not None and run.norm is not None
+    n = len(conditions)
+    fig, axes = plt.subplots(2, n, figsize=(2.5 * n, 4.6), sharex=True, squeeze=False)
+    for (top, bottom), i, r in zip(axes.T, conditions, on, strict=True):
+        top.plot(run.times, run.loss[i], ".", ms=0.8, color=COLOURS["blue"], rasterized=True)
+        bottom.plot(run.times, run.norm[i], color=INK, lw=0.5, ls="-", rasterized=True)
+        top.set_title(f"condition {i}, {r} on")
+    axes[0, 0].set_ylabel("loss")
+    axes[1, 0].set_ylabel("L1 norm")
+    fig.supxlabel("step")
+    return fig
+
+
+def network_and_map(compared: MapComparison, kappa: Sequence[float] | np.ndarray, start: int) -> Figure:
+    """Losses of networks and of the reduced maps that start from their logits, a panel for each network.
+
+    Parameters
+    ----------
+    compared : MapComparison
+        The networks to show, and no others.
+    kappa : sequence of float
+        Effective learning rates.
+    start : int
+        Step from which they were compared.
+
+    Returns
+    -------
+    Figure
+    """
+    n = len(kappa)
+    times = start + np.arange(compared.network.shape[1])
+    fig, axes = plt.subplots(1, n, figsize=(0.5 + 2.5 * n, 2.9), sharex=True, squeeze=False)
+    for ax, network, reduced, k in zip(axes[0], compared.network, compared.reduced, kappa, strict=True):
+        ax.plot(times, network, "o", ms=6, mfc="none", color=COLOURS["vermilion"], label="network")
+        ax.plot(times, reduced, ".-", ms=4, lw=0.6, color=INK, label="map")
+        ax.set(title=f"κ = {k:.3g}")
+        ax.ticklabel_format(useOffset=False)
+        low, high = ax.get_ylim()
+        if high - low < 0.1:  # a fixed point, not the digits of its rounding
+            ax.set_ylim(0.5 * (low + high) - 0.1, 0.5 * (low + high) + 0.1)
+    axes[0, 0].set_ylabel("loss")
+    axes[0, 0].legend(loc="upper right")
+    fig.supxlabel("step")
+    return fig
+
+
+def embedded_copies(times: np.ndarray, columns: Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarray]]) -> Figure:
+    """A reference and its m copies on a line, and how far they are apart there.
+
+    Parameters
+    ----------
+    times : ndarray (r,)
+        Steps.
+    columns : iterable of (title, z, separation, bound)
+        For each column the coordinates (1 + m, r), the separations of the copies on the line (m, r) and their distances in all dimensions
+        (m, r), as :func:`~trajlib.embedding.embed_copies` gives them.
+
+    Returns
+    -------
+    Figure
+    """
+    columns = list(columns)
+    fig, axes = plt.subplots(2, len(columns), figsize=(0.4 + 3.2 * len(columns), 5), sharex=True, squeeze=False)
+    for (top, bottom), (title, z, separation, bound) in zip(axes.T, columns, strict=True):
+        top.plot(times, z[1:].T, color=PALE, ls="-", lw=1)
+        top.plot(times, z[0], color=INK, ls="-")
+        top.set_title(title)
+        divergence_panel(bottom, times, np.abs(separation))
+        bottom.plot(times, bound.mean(axis=0), color=COLOURS["vermilion"], ls="--")
+        bottom.set(yscale="log", ylim=(1e-13, 10))
+    axes[0, 0].set_ylabel("z")
+    axes[1, 0].set_ylabel("separation")
+    fig.supxlabel("step")
+    return fig
+
+
+def final_losses(losses: Mapping[str, np.ndarray], thresholds: Sequence[float] = (4, 100)) -> Figure:
+    """Histograms of final losses.
+
+    Parameters
+    ----------
+    losses : mapping of str to ndarray (n,)
+        A panel each. Losses beyond the axis are put at its ends.
+    thresholds : sequence of float
+        Dashed.
+
+    Returns
+    -------
+    Figure
+    """
+    fig, axes = plt.subplots(1, len(losses), figsize=(2.75 * len(losses), 2.8), sharex=True, squeeze=False)
+    for ax, (name, loss) in zip(axes[0], losses.items(), strict=True):
+        ax.hist(np.clip(loss, 1e-2, 1e3), bins=np.geomspace(1e-2, 1e3, 51), color=COLOURS["blue"])
+        for threshold in thresholds:
+            ax.axvline(threshold, color=INK, ls="--", lw=1)
+        ax.set(xscale="log", title=name)
+    axes[0, 0].set_ylabel("networks")
+    fig.supxlabel("final loss")
+    return fig
+
+
+def outcome_exponents(
+    runs: Mapping[str, tuple[FiniteTimeExponents, np.ndarray]], lr: float, moments: Mapping[str, int]
+) -> Figure:
+    """Finite-time exponents of runs that end with a low loss and with a high one: medians and 10 to 90 % quantiles.
+
+    Parameters
+    ----------
+    runs : mapping of str to (FiniteTimeExponents, ndarray (n,))
+        A column each: exponents from singular values, and outcomes (0 low, 2 high) of :func:`~trajlib.prediction.outcomes`.
+    lr : float
+        Learning rate: exponents are shown per unit of t = lr * step.
+    moments : mapping of str to int
+        A row each: which of the recorded times.
+
+    Returns
+    -------
+    Figure
+    """
+    shape = len(moments), len(runs)
+    fig, axes = plt.subplots(
+        *shape, figsize=(2.75 * shape[1], 2.5 * shape[0]), sharex=True, sharey="row", squeeze=False
+    )
+    for column, (name, (ftle, outcome)) in zip(axes.T, runs.items(), strict=True):
+        assert ftle.singular_exponents is not None
+        for ax, i in zip(column, moments.values(), strict=True):
+            for kind, colour, marker, shift in ((0, "blue", "o", -0.12), (2, "vermilion", "s", 0.12)):
+                values = ftle.singular_exponents[outcome == kind][:, i] / lr
+                numbers = np.arange(1, values.shape[-1] + 1)
+                if len(values):
+                    low, middle, high = np.quantile(values, (0.1, 0.5, 0.9), axis=0)
+                    bars = (middle - low, high - middle)
+                    ending = ("low", "", "high")[kind]
+                    ax.errorbar(
+                        numbers + shift, middle, bars, fmt=marker, ms=4, lw=1, color=COLOURS[colour], label=ending
+                    )
+            ax.axhline(0, color=INK, lw=0.8)
+            ax.set(yscale="symlog", xticks=numbers)
+        column[0].set_title(name)
+    for ax, moment in zip(axes[:, 0], moments, strict=True):
+        ax.set_ylabel(f"exponent, {moment}")
+    labelled = next((ax for ax in axes[0] if len(ax.get_legend_handles_labels()[1]) == 2), axes[0, 0])
+    labelled.legend(title="final loss")
+    fig.supxlabel("number of the exponent")
+    return fig
+
+
+def theory_and_networks(pairs: Mapping[str, tuple[MeanField, DiagonalFlow]], smallest: float = 1e-6) -> Figure:
+    """Excess risk and training error over time: the theory as lines, the mean of networks as circles with standard errors.
+
+    Parameters
+    ----------
+    pairs : mapping of str to (MeanField, DiagonalFlow)
+        At the same times; the names are those of the legend.
+    smallest : float
+        Where the axis of the training error ends.
+
+    Returns
+    -------
+    Figure
+    """
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.6))
+    looks = itertools.cycle((("blue", "-"), ("green", "--"), ("orange", "-."), ("vermilion", ":")))
+    for (name, (theory, networks)), (colour, line) in zip(pairs.items(), looks, strict=False):
+        for ax, what in ((left, "excess_risk"), (right, "training_error")):
+            ax.plot(theory.times[1:], getattr(theory, what)[1:], line, color=COLOURS[colour], label=name)
+            mean, error = getattr(networks, what)[1::5], getattr(networks, f"{what}_error")[1::5]
+            ax.errorbar(
+                networks.times[1::5], mean, error, fmt="o", ms=4, mfc="none", color=COLOURS[colour], lw=1, ls="none"
+            )
+    left.set(xscale="log", xlabel="t", ylabel="excess risk", ylim=(0, None), title="excess risk")
+    right.set(xscale="log", yscale="log", xlabel="t", ylabel="training error", title="training error")
+    right.set_ylim(smallest, 2)
+    left.legend(loc="lower left")
+    label_panels((left, right))
+    return fig
