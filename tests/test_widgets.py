@@ -79,12 +79,12 @@ def test_computes_without_a_click_off_the_main_thread(quick):
     panel, _ = quick.panel()
     until(lambda: quick.calls == [1])
     assert panel.running and panel.result is None and panel._button.description == "Cancel"
-    assert panel._bar.layout.visibility == "visible"
+    assert panel._bar.layout.display != "none"
     quick.hold.set()
     settled(panel)
     assert (panel.result, panel.values, panel.error) == (2, {"x": 1}, None)
     assert "y = 2" in panel._view.value and "computed in" in panel._status.value
-    assert panel._button.description == "Run" and panel._bar.layout.visibility == "hidden"
+    assert panel._button.description == "Run" and panel._bar.layout.display == "none"
     panel._button.click()
     assert settled(panel).result == 2 and quick.calls == [1, 1]
 

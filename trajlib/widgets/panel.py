@@ -109,7 +109,7 @@ class Panel(widgets.VBox):
         reset = widgets.Button(description="Reset", tooltip="Back to the values at the start", icon="undo")
         reset.layout.width = "8em"
         reset.on_click(lambda _: self.reset())
-        self._bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="12em", visibility="hidden"))
+        self._bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="12em", display="none"))
         self._status, self._message, self._view = widgets.HTML(), widgets.HTML(), widgets.HTML()
         grid = widgets.Layout(grid_template_columns="repeat(auto-fill, minmax(min(100%, 27em), 1fr))", width="100%")
         line = widgets.Layout(flex_flow="row wrap", align_items="center")
@@ -250,14 +250,14 @@ class Panel(widgets.VBox):
     def _show_running(self, status: str, fraction: float = 0.0) -> None:
         self._button.description, self._button.button_style, self._button.icon = "Cancel", "warning", "stop"
         self._button.tooltip = "Stop this computation"
-        self._bar.layout.visibility, self._bar.value = "visible", fraction
+        self._bar.layout.display, self._bar.value = "", fraction
         self._message.value = ""
         self._show_status(status)
 
     def _show_idle(self, status: str) -> None:
         self._button.description, self._button.button_style, self._button.icon = "Run", "primary", "play"
         self._button.tooltip = "Compute with these values"
-        self._bar.layout.visibility = "hidden"
+        self._bar.layout.display = "none"
         self._show_status(status)
 
     def _show_status(self, status: str) -> None:
