@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import nbformat
@@ -87,8 +88,9 @@ def test_install_cell_is_silent_where_trajlib_is(page, portable, capfd):
     assert "".join(capfd.readouterr()) == "" and "done" not in space
 
 
-def test_install_cell_says_why_it_failed(portable, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+@pytest.mark.parametrize("found", [None, ModuleSpec("trajlib", None)], ids=["nothing", "a folder of that name"])
+def test_install_cell_says_why_it_failed(portable, monkeypatch, found):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
     failed = subprocess.CompletedProcess([], 1, stdout="", stderr="ERROR: no network")
     asked = []
     monkeypatch.setattr("subprocess.run", lambda command, **_: asked.append(command) or failed)

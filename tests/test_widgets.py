@@ -249,6 +249,37 @@ def test_each_control_says_what_it_is():
         panel.close()
 
 
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (
+            lambda: widgets.divergence_lab(NET, TASK, lr=-1.0),
+            ValueError,
+            "learning rate must be a positive finite number",
+        ),
+        (lambda: widgets.divergence_lab(NET, TASK, copies=0), ValueError, "copies must be an integer >= 1, got 0"),
+        (lambda: widgets.expansion_lab(NET, TASK, steps=2.5), TypeError, "steps must be an integer >= 1, got 2.5"),
+        (lambda: widgets.exponent_lab(target="circle"), ValueError, "target must be one of 'parabola'"),
+        (lambda: widgets.dmft_lab(noise=np.nan), ValueError, "noise σ must be a finite number >= 0"),
+        (
+            lambda: widgets.Panel(print, str, {"x": 3}),
+            TypeError,
+            "controls must map names to widgets with a value, got 3 for 'x'",
+        ),
+    ],
+)
+def test_bad_arguments(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_a_value_beyond_a_slider_stretches_it():
+    panel = settled(widgets.divergence_lab(NET, TASK, lr=50.0, radius=1e-15, networks=1, copies=50, steps=50))
+    assert [panel.controls[name].value for name in ("lr", "radius", "copies", "steps")] == [50.0, 1e-15, 50, 50]
+    assert panel.error is None and panel.values["lr"] == 50.0
+    panel.close()
+
+
 def test_labs_compute_what_the_chapters_do():
     gd, w0 = tl.GradientDescent(NET, TASK, lr=1.0), NET.init(500, seed=0)
     chapter = tl.diverge(gd, w0, radius=1e-8, copies=5, steps=200, seed=1)
@@ -286,8 +317,8 @@ def test_in_a_kernel():
 
     cells = [
         "import trajlib as tl\nfrom trajlib import widgets\n"
-        "lab = widgets.divergence_lab(tl.Perceptron(4, 10, 3), tl.iris(), steps=2000)\nlab",
-        "assert lab.running and lab._loop is not None",
+        "lab = widgets.divergence_lab(tl.Perceptron(4, 10, 3), tl.iris(), steps=2000)\n"
+        "assert lab.running and lab._loop is not None  # not before this cell is over can it be drawn\nlab",
         "import asyncio\nwhile lab.running:\n    await asyncio.sleep(0.01)",
         "assert lab.error is None and 'data:image/png' in lab._view.value, lab._message.value\nlab.result.distance.shape",
     ]

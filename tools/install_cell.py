@@ -33,7 +33,7 @@ FROM_REPOSITORY = """\
 {title}
 import importlib.util, subprocess, sys
 
-if importlib.util.find_spec("trajlib") is None:
+if getattr(importlib.util.find_spec("trajlib"), "origin", None) is None:  # a folder of that name is not enough
     {pip}
 {say}"""
 
@@ -41,7 +41,7 @@ FROM_NOWHERE = """\
 {title}
 import importlib.util
 
-if importlib.util.find_spec("trajlib") is None:
+if getattr(importlib.util.find_spec("trajlib"), "origin", None) is None:  # a folder of that name is not enough
     raise ModuleNotFoundError("trajlib is not installed. Either install it from a copy of the project, pip install '.[{extras}]', "
                               "or download the notebook from its page in the book: that one brings trajlib along.")"""
 
@@ -50,7 +50,7 @@ PIECE_OF_WHEEL = "{title}{part}\ntrajlib_wheel {assign} '''\n{text}'''"
 FROM_WHEEL = """
 import base64, importlib.util, pathlib, subprocess, sys, tempfile
 
-if importlib.util.find_spec("trajlib") is None:
+if getattr(importlib.util.find_spec("trajlib"), "origin", None) is None:  # a folder of that name is not enough
     with tempfile.TemporaryDirectory() as folder:
         wheel = pathlib.Path(folder, "{name}")
         wheel.write_bytes(base64.b64decode(trajlib_wheel))

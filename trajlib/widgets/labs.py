@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import ipywidgets as widgets
 import numpy as np
 
 from .. import plots
@@ -18,43 +15,13 @@ from ..prediction import outcomes
 from ..stability.expansion import ExpansionFit, expansion_rate
 from ..stability.finite_time import FiniteTimeExponents, finite_time_exponents
 from ..tasks import PLANES, Task, iris, plane
+from . import controls
 from .panel import Panel
 
 __all__ = ["collapse_lab", "divergence_lab", "dmft_lab", "embedding_lab", "expansion_lab", "exponent_lab"]
 
 RECORDS = 1000
 """Records of a long run that is drawn: more than a figure has pixels."""
-
-
-def _look(description: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "style": {"description_width": "10em"},
-        "layout": widgets.Layout(width="100%", max_width="34em"),
-        "continuous_update": False,
-    }
-
-
-def _logarithmic(description: str, value: float, low: float, high: float, step: float = 0.05) -> widgets.Widget:
-    return widgets.FloatLogSlider(value=value, min=low, max=high, step=step, readout_format=".3g", **_look(description))
-
-
-def _linear(description: str, value: float, low: float, high: float, step: float) -> widgets.Widget:
-    return widgets.FloatSlider(value=value, min=low, max=high, step=step, readout_format=".3g", **_look(description))
-
-
-def _whole(description: str, value: int, low: int, high: int, step: int = 1) -> widgets.Widget:
-    return widgets.IntSlider(value=value, min=low, max=high, step=step, **_look(description))
-
-
-def _seed(description: str = "seed", value: int = 0) -> widgets.Widget:
-    return widgets.BoundedIntText(value=value, min=0, max=10**6, **_look(description))
-
-
-def _choice(description: str, options: list[str], value: str) -> widgets.Widget:
-    look = _look(description)
-    del look["continuous_update"]
-    return widgets.Dropdown(options=options, value=value, **look)
 
 
 def divergence_lab(
@@ -103,16 +70,16 @@ def divergence_lab(
             f"5 % below {low:.3g}, 5 % above {high:.3g}. Grew in {(growth > 1).sum()} of them."
         )
 
-    controls = {
-        "lr": _logarithmic("learning rate", lr, -3, 1),
-        "radius": _logarithmic("radius ε", radius, -14, -1, 0.5),
-        "networks": _whole("initial conditions", networks, 1, 500),
-        "copies": _whole("copies", copies, 1, 40),
-        "steps": _whole("steps", steps, 100, 20_000, 100),
-        "seed": _seed(value=seed),
+    knobs = {
+        "lr": controls.logarithmic("learning rate", lr, -3, 1),
+        "radius": controls.logarithmic("radius ε", radius, -14, -1, 0.5),
+        "networks": controls.whole("initial conditions", networks, 1, 500),
+        "copies": controls.whole("copies", copies, 1, 40),
+        "steps": controls.whole("steps", steps, 100, 20_000, 100),
+        "seed": controls.seed("seed", seed),
     }
     text = "Distances of perturbed copies from their network against the training step, one panel for each initial condition, and the loss."
-    return Panel(compute, draw, controls, description=text)
+    return Panel(compute, draw, knobs, description=text)
 
 
 def expansion_lab(
@@ -160,16 +127,16 @@ def expansion_lab(
         mean, spread = fit.rate[fit.kept].mean(), fit.rate[fit.kept].std()
         yield f"Λ = {mean:.3f}, standard deviation {spread:.3f}, over the {fit.kept.sum()} of {fit.kept.size} fits that pass the filter."
 
-    controls = {
-        "lr": _logarithmic("learning rate", lr, -2, 1),
-        "radius": _logarithmic("radius ε", radius, -14, -1, 0.5),
-        "networks": _whole("initial conditions", networks, 1, 500),
-        "copies": _whole("copies", copies, 1, 20),
-        "steps": _whole("steps", steps, 200, 10_000, 100),
-        "seed": _seed(value=seed),
+    knobs = {
+        "lr": controls.logarithmic("learning rate", lr, -2, 1),
+        "radius": controls.logarithmic("radius ε", radius, -14, -1, 0.5),
+        "networks": controls.whole("initial conditions", networks, 1, 500),
+        "copies": controls.whole("copies", copies, 1, 20),
+        "steps": controls.whole("steps", steps, 200, 10_000, 100),
+        "seed": controls.seed("seed", seed),
     }
     text = "Distances of copies with a fitted line, and the loss, for two initial conditions; a histogram of the exponents of all."
-    return Panel(compute, draw, controls, description=text)
+    return Panel(compute, draw, knobs, description=text)
 
 
 def collapse_lab(
@@ -216,15 +183,15 @@ def collapse_lab(
             + ". Networks that have not collapsed need not follow the map."
         )
 
-    controls = {
-        "lr": _linear("learning rate", lr, 1.0, 20.0, 0.25),
-        "split_seed": _seed("split of the flowers", split_seed),
-        "networks": _whole("initial conditions", networks, 1, 500),
-        "steps": _whole("steps", steps, 200, 50_000, 200),
-        "seed": _seed(value=seed),
+    knobs = {
+        "lr": controls.linear("learning rate", lr, 1.0, 20.0, 0.25),
+        "split_seed": controls.seed("split of the flowers", split_seed),
+        "networks": controls.whole("initial conditions", networks, 1, 500),
+        "steps": controls.whole("steps", steps, 200, 50_000, 200),
+        "seed": controls.seed("seed", seed),
     }
     text = "Loss and norm of the weights over training, one network for each number of units on; then its loss beside that of the map."
-    return Panel(compute, draw, controls, description=text)
+    return Panel(compute, draw, knobs, description=text)
 
 
 def embedding_lab(
@@ -276,16 +243,16 @@ def embedding_lab(
             f"{np.median(growth):.3g}; above a thousand in {(growth > 1e3).sum()} of them."
         )
 
-    controls = {
-        "lr": _logarithmic("learning rate", lr, -3, 1.5),
-        "radius": _logarithmic("radius ε", radius, -14, -1, 0.5),
-        "networks": _whole("initial conditions", networks, 1, 50),
-        "copies": _whole("copies", copies, 1, 25),
-        "steps": _whole("steps", steps, 20, 1000, 20),
-        "seed": _seed(value=seed),
+    knobs = {
+        "lr": controls.logarithmic("learning rate", lr, -3, 1.5),
+        "radius": controls.logarithmic("radius ε", radius, -14, -1, 0.5),
+        "networks": controls.whole("initial conditions", networks, 1, 50),
+        "copies": controls.whole("copies", copies, 1, 25),
+        "steps": controls.whole("steps", steps, 20, 1000, 20),
+        "seed": controls.seed("seed", seed),
     }
     text = "Embedded coordinates of networks and their copies over training, and below how far the copies are apart on the line."
-    return Panel(compute, draw, controls, description=text)
+    return Panel(compute, draw, knobs, description=text)
 
 
 def exponent_lab(
@@ -332,16 +299,16 @@ def exponent_lab(
         yield plots.final_losses({name: ftle.loss[:, -1] for name, (ftle, _) in runs.items() if ftle.loss is not None})
         yield plots.outcome_exponents(runs, lr, {f"step {early}": 0, f"step {steps:,}": 1})
 
-    controls = {
-        "target": _choice("target", list(PLANES), target),
-        "lr": _logarithmic("learning rate", lr, -4, -2),
-        "networks": _whole("networks of each kind", networks, 20, 4000, 20),
-        "hidden": _whole("hidden units", hidden, 1, 6),
-        "steps": _whole("steps", steps, 100, 4000, 100),
-        "seed": _seed(value=seed),
+    knobs = {
+        "target": controls.choice("target", list(PLANES), target),
+        "lr": controls.logarithmic("learning rate", lr, -4, -2),
+        "networks": controls.whole("networks of each kind", networks, 20, 4000, 20),
+        "hidden": controls.whole("hidden units", hidden, 1, 6),
+        "steps": controls.whole("steps", steps, 100, 4000, 100),
+        "seed": controls.seed("seed", seed),
     }
     text = "Final losses of four kinds of networks, and the finite-time exponents of those with a low and with a high final loss."
-    return Panel(compute, draw, controls, description=text)
+    return Panel(compute, draw, knobs, description=text)
 
 
 def dmft_lab(
@@ -383,15 +350,15 @@ def dmft_lab(
             f"networks {direct.excess_risk[-1]:.4f} ± {direct.excess_risk_error[-1]:.4f}."
         )
 
-    controls = {
-        "init_scale": _logarithmic("initial scale α", init_scale, -1, 1),
-        "aspect_ratio": _linear("samples / inputs δ", aspect_ratio, 0.1, 3.0, 0.1),
-        "noise": _linear("noise σ", noise, 0.0, 2.0, 0.05),
-        "sparsity": _linear("sparsity ρ", sparsity, 0.05, 1.0, 0.05),
-        "weight_decay": _linear("weight decay λ", weight_decay, 0.0, 1.0, 0.05),
-        "dimension": _whole("inputs of a network", dimension, 20, 1000, 20),
-        "networks": _whole("networks", networks, 2, 50),
-        "seed": _seed(value=seed),
+    knobs = {
+        "init_scale": controls.logarithmic("initial scale α", init_scale, -1, 1),
+        "aspect_ratio": controls.linear("samples / inputs δ", aspect_ratio, 0.1, 3.0, 0.1),
+        "noise": controls.linear("noise σ", noise, 0.0, 2.0, 0.05),
+        "sparsity": controls.linear("sparsity ρ", sparsity, 0.05, 1.0, 0.05),
+        "weight_decay": controls.linear("weight decay λ", weight_decay, 0.0, 1.0, 0.05),
+        "dimension": controls.whole("inputs of a network", dimension, 20, 1000, 20),
+        "networks": controls.whole("networks", networks, 2, 50),
+        "seed": controls.seed("seed", seed),
     }
     text = "Excess risk and training error against time: the mean-field theory as lines, the mean of simulated networks as circles."
-    return Panel(compute, draw, controls, description=text)
+    return Panel(compute, draw, knobs, description=text)

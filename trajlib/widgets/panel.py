@@ -90,15 +90,18 @@ class Panel(widgets.VBox):
         *,
         description: str = "",
     ):
+        self._lock, self._turn = threading.RLock(), threading.Lock()
+        self._job: _Job | None = None
+        self._timer: threading.Timer | None = None
         self.result: Any = None
         self.values: dict[str, Any] = {}
         self.error: Exception | None = None
         self.controls = dict(controls)
+        for name, control in self.controls.items():
+            if not isinstance(control, widgets.Widget) or not control.has_trait("value"):
+                raise TypeError(f"controls must map names to widgets with a value, got {control!r} for {name!r}")
         self._compute, self._draw, self._description = compute, draw, description
         self._defaults = {name: control.value for name, control in self.controls.items()}
-        self._lock, self._turn = threading.RLock(), threading.Lock()
-        self._job: _Job | None = None
-        self._timer: threading.Timer | None = None
         try:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()  # that of the kernel
         except RuntimeError:
@@ -153,7 +156,8 @@ class Panel(widgets.VBox):
 
     def close(self) -> None:
         """Stop, and take the panel away."""
-        self.cancel()
+        with self._lock:
+            self._give_up()
         super().close()
 
     def _changed(self, _) -> None:
