@@ -44,7 +44,7 @@ trajlab.define(function hero(trajlab) {
       this.values = {};
       this.fields = new Map(this.controls().map((control) => [control.key, this.field(control)]));
       const { node } = this.fields.get("lr");
-      node.firstChild.append(element("span", { class: "hint" }, "drag it from order to chaos"));
+      node.firstChild.append(element("span", { class: "hint" }, " · drag it from order to chaos"));
       for (const input of node.querySelectorAll("input")) input.addEventListener("change", () => this.released());
       this.message = element("p", { class: "message", role: "status" });
       this.progress = element("p", { class: "progress", "aria-hidden": "true" });
