@@ -27,7 +27,7 @@ ENTRY = re.compile(r'class="toc-h2 nav-item toc-entry"><a class="[^"]*" href="(#
 def with_contents(page: str) -> str:
     """Where a screen has no room for the list of sections beside the text, it is folded up below the title."""
     entries = ENTRY.findall(page)
-    if len(entries) < 3:
+    if len(entries) < 3 or "bd-sidebar-secondary" not in page:
         return page
     items = "".join(f'<li><a href="{target}">{title}</a></li>' for target, title in entries)
     contents = f'<details class="tl-contents"><summary>On this page</summary><ul>{items}</ul></details>'

@@ -57,7 +57,7 @@ trajlab.define(function hero(trajlab) {
         return [lr, button];
       });
       this.canvases = { plane: element("canvas", { role: "img" }), distance: element("canvas", { role: "img" }) };
-      const figures = [["plane", `<b>Computed as you look:</b> ${KEY}one network</span> and twenty copies that start 10⁻⁸ away from it, in the plane in which their 83 weights spread most`],
+      const figures = [["plane", `<b>Computed as you look:</b> ${KEY}one network</span> and twenty copies, every weight moved by at most 10⁻⁸, in the plane in which their 83 weights spread most`],
         ["distance", `<b>Distance</b> of each copy from the network, and ${KEY}their mean</span>`]];
       root.append(
         ...styles,
