@@ -1,6 +1,7 @@
 """Shared by all tests: the plain-Python specification is importable, progress bars are off; the built book, and a browser."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 
 os.environ.setdefault("TRAJLIB_PROGRESS", "off")
 sys.path.insert(0, str(Path(__file__).parent))
+from laboratory import LAB, PAGE
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -36,3 +39,33 @@ def browser():
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def open_page(browser, tmp_path):
+    """open_page(body, hash="", **options of the context) -> page; fails at the end if anything went to the console or to the network."""
+    contexts, complaints = [], []
+
+    def refuse(route):
+        complaints.append(f"asked for {route.request.url}")
+        route.abort()
+
+    def open_it(body, *, hash="", **options):
+        options.setdefault("viewport", {"width": 1000, "height": 900})
+        context = browser.new_context(**options)
+        contexts.append(context)
+        context.set_default_timeout(120_000)  # for a machine that has much else to do
+        context.route(re.compile("^(http|ws)"), refuse)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        file = tmp_path / "page.html"
+        file.write_text(PAGE.format(lab=LAB.as_uri(), body=body), encoding="utf-8")
+        page.goto(file.as_uri() + hash)
+        page.wait_for_function("Boolean(customElements.get('golden-check'))", polling=100)
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert complaints == []

@@ -5,67 +5,29 @@ import csv
 import hashlib
 import json
 import math
-import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import specification
+from laboratory import BYTES, LAB, PAGE, finished, floats
 
 import trajlib as tl
 from trajlib import golden
 
 ROOT = Path(__file__).parents[1]
-LAB = ROOT / "book" / "_static" / "lab"
 sys.path.insert(0, str(ROOT / "tools"))
 import write_lab_data  # noqa: E402
 import write_lab_theory  # noqa: E402
 
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Laboratory</title><script defer src="{lab}/load.js"></script><body>{body}</body></html>"""
 SHADOW = "document.querySelector('trajectory-lab').shadowRoot"
-BYTES = "const bytes = (a) => btoa(Array.from(new Uint8Array(a.buffer), (b) => String.fromCharCode(b)).join(''));"
-
-
-@pytest.fixture
-def open_page(browser, tmp_path):
-    """open_page(body, hash="", **options of the context) -> page; fails at the end if anything went to the console or to the network."""
-    contexts, complaints = [], []
-
-    def refuse(route):
-        complaints.append(f"asked for {route.request.url}")
-        route.abort()
-
-    def open_it(body, *, hash="", **options):
-        options.setdefault("viewport", {"width": 1000, "height": 900})
-        context = browser.new_context(**options)
-        contexts.append(context)
-        context.set_default_timeout(120_000)  # for a machine that has much else to do
-        context.route(re.compile("^(http|ws)"), refuse)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        file = tmp_path / "page.html"
-        file.write_text(PAGE.format(lab=LAB.as_uri(), body=body), encoding="utf-8")
-        page.goto(file.as_uri() + hash)
-        page.wait_for_function("Boolean(customElements.get('golden-check'))", polling=100)
-        return page
-
-    yield open_it
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 @pytest.fixture
 def engine(open_page):
     """A page with the laboratory's functions, and no panel that computes."""
     return open_page("<trajectory-lab hidden></trajectory-lab>")
-
-
-def floats(text):
-    return np.frombuffer(base64.b64decode(text), dtype="<f8")
 
 
 # The bits
@@ -275,11 +237,6 @@ def test_fit_is_that_of_expansion_rate(engine):
 
 
 # The panels
-
-
-def finished(page, selector="trajectory-lab", timeout=120_000):
-    page.wait_for_selector(f"{selector}[finished]", timeout=timeout)
-    page.wait_for_timeout(100)
 
 
 def test_panel_starts_by_itself_and_draws(open_page):

@@ -21,6 +21,19 @@ CHANGED = (
 )
 
 
+ENTRY = re.compile(r'class="toc-h2 nav-item toc-entry"><a class="[^"]*" href="(#[^"]+)">(.*?)</a>', re.DOTALL)
+
+
+def with_contents(page: str) -> str:
+    """Where a screen has no room for the list of sections beside the text, it is folded up below the title."""
+    entries = ENTRY.findall(page)
+    if len(entries) < 3 or "bd-sidebar-secondary" not in page:
+        return page
+    items = "".join(f'<li><a href="{target}">{title}</a></li>' for target, title in entries)
+    contents = f'<details class="tl-contents"><summary>On this page</summary><ul>{items}</ul></details>'
+    return page.replace("</a></h1>", f"</a></h1>\n{contents}", 1)
+
+
 def escape_initials(app, what, name, obj, options, lines) -> None:
     """A line of a docstring that begins with an initial ("R. A. Fisher ...") is no item of a list."""
     lines[:] = [re.sub(r"^(\s*)([A-Z]\. )", r"\1\\\2", line) for line in lines]
@@ -36,6 +49,8 @@ def finish(app, exception) -> None:
             text = re.sub(pattern, "", text)
         for pattern, replacement in CHANGED:
             text = re.sub(pattern, replacement, text)
+        if "tl-contents" not in text:
+            text = with_contents(text)
         if text != before:
             page.write_text(text, encoding="utf-8")
     for figure in Path(app.outdir, "_images").glob("*.png"):

@@ -1,4 +1,4 @@
-/* The first coordinate of trajlib.scalar_embedding: snapshots along the direction in which they differ most. */
+/* The first coordinates of trajlib.scalar_embedding: snapshots along the one or two directions in which they differ most. */
 trajlab.define(function embedding(trajlab) {
   const SQUARINGS = 40;
 
@@ -31,8 +31,8 @@ trajlab.define(function embedding(trajlab) {
     return vector.map((value) => value / norm);
   };
 
-  /** snapshots: rows of `size` weights. Returns z, one number a row, and the share of the variance that it explains. */
-  function scalarEmbedding(snapshots, size) {
+  /** Mean and covariance of snapshots, rows of `size` weights, and the trace of the covariance. */
+  function moments(snapshots, size) {
     const n = snapshots.length / size, mean = new Float64Array(size), covariance = new Float64Array(size * size);
     for (let i = 0; i < n; i++) for (let p = 0; p < size; p++) mean[p] += snapshots[i * size + p] / n;
     const away = new Float64Array(size);
@@ -45,6 +45,12 @@ trajlab.define(function embedding(trajlab) {
       total += covariance[p * size + p];
       for (let q = 0; q < p; q++) covariance[q * size + p] = covariance[p * size + q];
     }
+    return { n, mean, covariance, total };
+  }
+
+  /** Returns z, one number a row, and the share of the variance that it explains. */
+  function scalarEmbedding(snapshots, size) {
+    const { n, mean, covariance, total } = moments(snapshots, size);
     const direction = leadingVector(covariance, size);
     if (!direction) return null;
     // as in the library, the entry of largest modulus is positive, the first of those that are equal but for rounding
@@ -66,5 +72,30 @@ trajlab.define(function embedding(trajlab) {
     return { z, between, explained: Math.min(1, (variance * size) / total) };
   }
 
-  trajlab.scalarEmbedding = scalarEmbedding;
+  /** The plane of the two leading directions, turned so that the first row is to the left of the mean and below it.
+
+      Returns x and y, one number a row, in the units of z, and the share of the variance that they explain. */
+  function principalPlane(snapshots, size) {
+    const { n, mean, covariance, total } = moments(snapshots, size);
+    const axes = [];
+    let kept = 0.0;
+    while (axes.length < 2) {
+      const direction = leadingVector(covariance, size);
+      if (!direction) return null;
+      const image = times(covariance, direction, size);
+      const variance = direction.reduce((sum, value, p) => sum + value * image[p], 0.0);
+      kept += variance;
+      for (let p = 0; p < size; p++) for (let q = 0; q < size; q++) covariance[p * size + q] -= variance * direction[p] * direction[q];
+      const axis = new Float64Array(n);
+      for (let i = 0; i < n; i++) {
+        let sum = 0.0;
+        for (let p = 0; p < size; p++) sum += (snapshots[i * size + p] - mean[p]) * direction[p];
+        axis[i] = sum / Math.sqrt(size);
+      }
+      axes.push(axis[0] > 0 ? axis.map((value) => -value) : axis);
+    }
+    return { x: axes[0], y: axes[1], explained: Math.min(1, kept / total) };
+  }
+
+  Object.assign(trajlab, { scalarEmbedding, principalPlane });
 }, true);

@@ -3,12 +3,12 @@
   "use strict";
   const PARTS = [
     ...["base", "engine", "iris", "golden", "ziggurat", "random", "ensemble", "embedding", "fit", "worker", "flow"],
-    ...["chart", "theme", "panel", "trajectory", "bifurcation", "check"],
+    ...["chart", "theme", "panel", "hero", "trajectory", "bifurcation", "check"],
   ];
   const THEORY = ["dmft", "diagonal"]; // large, and of use to one chapter
   const folder = document.currentScript.src.replace(/[^/]*$/, "");
   function load() {
-    if (!document.querySelector("trajectory-lab, bifurcation-lab, golden-check, dmft-lab")) return;
+    if (!document.querySelector("trajectory-lab, bifurcation-lab, golden-check, dmft-lab, hero-lab")) return;
     for (const part of document.querySelector("dmft-lab") ? [...PARTS, ...THEORY] : PARTS) {
       const script = document.createElement("script");
       script.src = `${folder}${part}.js`;

@@ -6,11 +6,11 @@ trajlab.define(function worker(trajlab) {
   const AFTERWARDS = 60; // steps that network and map go on side by side
 
   /** One initial condition and its copies, step by step. */
-  function* trajectories({ lr, condition, radius, copies, steps, split, followed, withMap, withEmbedding }) {
+  function* trajectories({ lr, condition, radius, copies, steps, split, followed, withMap, withEmbedding, withPlane }) {
     const gd = trajlab.irisDescent(lr, split);
     const w0 = trajlab.initialConditions(trajlab.SIZES, condition, 1);
     const w = trajlab.perturbed(w0, trajlab.SIZES, condition, radius, copies);
-    const snapshots = new Float64Array(withEmbedding ? w.length * (steps + 1) : 0);
+    const snapshots = new Float64Array(withEmbedding || withPlane ? w.length * (steps + 1) : 0);
     let t = 0;
     while (t <= steps) {
       const part = { from: t, loss: [], distance: [], weights: [], states: [] };
@@ -18,7 +18,7 @@ trajlab.define(function worker(trajlab) {
       do {
         for (let m = 1; m <= copies; m++) part.distance.push(trajlab.l1Distance(w, m * gd.size, 0, gd.size));
         for (const p of followed) part.weights.push(w[p]);
-        if (withEmbedding) snapshots.set(w, w.length * t);
+        if (snapshots.length) snapshots.set(w, w.length * t);
         if (withMap && (t % EVERY === 0 || t === steps)) part.states.push({ step: t, ...trajlab.collapse(gd, w, 0) });
         const last = t === steps; // the state at the end has a loss, but takes no step
         if (!last) for (let m = 1; m <= copies; m++) gd.step(w, m * gd.size, false);
@@ -31,6 +31,14 @@ trajlab.define(function worker(trajlab) {
     }
     if (withMap) yield { comparison: compareWithMap(gd, w) };
     if (withEmbedding) yield { embedding: embed(snapshots, gd.size, 1 + copies) };
+    if (withPlane) yield { plane: projected(snapshots, gd.size, 1 + copies) };
+  }
+
+  /** Coordinates of each member in the plane in which a network and its copies spread most. */
+  function projected(snapshots, size, members) {
+    const { x, y, explained } = trajlab.principalPlane(snapshots, size);
+    const each = (axis) => Array.from({ length: members }, (_, m) => axis.filter((_, row) => row % members === m));
+    return { x: each(x), y: each(y), explained };
   }
 
   /** Coordinates z of each member, of a network and its copies embedded together, and how far apart they are on the line. */

@@ -1,0 +1,20 @@
+"""Shared by the tests of the laboratory in the pages: a page that holds one, and numbers that come back from it with all their bits."""
+
+import base64
+from pathlib import Path
+
+import numpy as np
+
+LAB = Path(__file__).parents[1] / "book" / "_static" / "lab"
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Laboratory</title><script defer src="{lab}/load.js"></script><body>{body}</body></html>"""
+BYTES = "const bytes = (a) => btoa(Array.from(new Uint8Array(a.buffer), (b) => String.fromCharCode(b)).join(''));"
+
+
+def floats(text):
+    return np.frombuffer(base64.b64decode(text), dtype="<f8")
+
+
+def finished(page, selector="trajectory-lab", timeout=120_000):
+    page.wait_for_selector(f"{selector}[finished]", timeout=timeout)
+    page.wait_for_timeout(100)
