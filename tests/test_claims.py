@@ -35,7 +35,8 @@ def test_list_is_well_formed():
 )
 def test_verdict_follows_from_the_conditions(held, verdict):
     ledger = claims.Ledger(CHAPTER)
-    assert ledger.check("loss-decreases", "", {str(i): h for i, h in enumerate(held)}) == verdict
+    found = ledger.check("loss-decreases", "", {str(i): h for i, h in enumerate(held)})
+    assert found == verdict and repr(found) == f"loss-decreases: {verdict}"
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,20 @@ def reaches(value: np.ndarray, lower: np.ndarray, upper: np.ndarray, at_least: f
     return Share(holds, bool(sure))
 
 
+class Verdict(str):
+    """One of the verdicts, a string; a notebook shows it with the claim that it is about."""
+
+    claim: str
+
+    def __new__(cls, verdict: str, claim: str) -> Verdict:
+        made = super().__new__(cls, verdict)
+        made.claim = claim
+        return made
+
+    def __repr__(self) -> str:
+        return f"{self.claim}: {self}"
+
+
 class Ledger:
     """The findings of one chapter, filled claim by claim; shows itself as a table in a notebook.
 
@@ -177,7 +191,7 @@ class Ledger:
     --------
     >>> ledger = Ledger("low-learning-rate")
     >>> ledger.check("loss-decreases", "20 of 20 networks", {"the loss never rises": True})
-    'reproduced'
+    loss-decreases: reproduced
     """
 
     def __init__(self, chapter: str):
@@ -185,7 +199,7 @@ class Ledger:
         self._claims = {claim.id: claim for claim in load(chapter)}
         self._findings: dict[str, Finding] = {}
 
-    def check(self, claim: str, measured: str, conditions: dict[str, bool]) -> str:
+    def check(self, claim: str, measured: str, conditions: dict[str, bool]) -> Verdict:
         """Enter what was measured and which conditions hold; returns the verdict.
 
         Parameters
@@ -199,7 +213,7 @@ class Ledger:
 
         Returns
         -------
-        str
+        Verdict
             "reproduced" if all hold, "partly" if some do, "not reproduced" if none does.
 
         Raises
@@ -226,15 +240,15 @@ class Ledger:
             claim, verdict_of(held), measured, tuple(zip(conditions, held, strict=True)), len(possible) > 1
         )
 
-    def not_testable(self, claim: str, why: str) -> str:
+    def not_testable(self, claim: str, why: str) -> Verdict:
         """Enter that a claim cannot be tested, and why."""
         return self._enter(claim, "not testable", why, (), False)
 
-    def _enter(self, claim, verdict, measured, conditions, depends_on_seed) -> str:
+    def _enter(self, claim, verdict, measured, conditions, depends_on_seed) -> Verdict:
         if claim not in self._claims:
             raise ValueError(f"chapter {self.chapter!r} has no claim {claim!r}; it has {', '.join(self._claims)}")
         self._findings[claim] = Finding(self._claims[claim], verdict, measured, conditions, depends_on_seed)
-        return verdict
+        return Verdict(verdict, claim)
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -159,7 +159,7 @@ def distances(div: Divergence, conditions: Sequence[int] = range(6), *, yscale: 
         right = divergence_panel(ax, div.times, div.distance[i] / div.radius, div.loss[i])
         ax.set(title=f"initial condition {i}", yscale=yscale)
         if right is not None and (k % columns == columns - 1 or i == conditions[-1]):
-            right.set_ylabel("loss")
+            right.set_ylabel("loss", color=COLOURS["vermilion"])
     fig.supxlabel("step")
     fig.supylabel(r"distance $d(t)\ /\ \varepsilon$")
     label_panels(axes.flat[: len(conditions)])
@@ -245,12 +245,13 @@ def losses_and_norms(run: Trajectories, conditions: Sequence[int], on: Sequence[
     n = len(conditions)
     fig, axes = plt.subplots(2, n, figsize=(2.5 * n, 4.6), sharex=True, squeeze=False)
     for (top, bottom), i, r in zip(axes.T, conditions, on, strict=True):
-        top.plot(run.times, run.loss[i], ".", ms=0.8, color=COLOURS["blue"], rasterized=True)
+        top.plot(run.times, run.loss[i], ".", ms=1.2, mew=0, alpha=0.4, color=COLOURS["blue"], rasterized=True)
         bottom.plot(run.times, run.norm[i], color=INK, lw=0.5, ls="-", rasterized=True)
         top.set_title(f"condition {i}, {r} on")
     axes[0, 0].set_ylabel("loss")
     axes[1, 0].set_ylabel("L1 norm")
     fig.supxlabel("step")
+    label_panels(axes[0])
     return fig
 
 
@@ -314,6 +315,7 @@ def embedded_copies(times: np.ndarray, columns: Iterable[tuple[str, np.ndarray, 
     axes[0, 0].set_ylabel("z")
     axes[1, 0].set_ylabel("separation")
     fig.supxlabel("step")
+    label_panels(axes[0])
     return fig
 
 
@@ -331,9 +333,12 @@ def final_losses(losses: Mapping[str, np.ndarray], thresholds: Sequence[float] =
     -------
     Figure
     """
-    fig, axes = plt.subplots(1, len(losses), figsize=(2.75 * len(losses), 2.8), sharex=True, squeeze=False)
+    high = 1e3
+    least = min(float(np.nanmin(np.append(loss, high))) for loss in losses.values())
+    low = 10.0 ** np.floor(np.log10(max(least, 1e-2)))
+    fig, axes = plt.subplots(1, len(losses), figsize=(2.5 * len(losses), 2.8), sharex=True, squeeze=False)
     for ax, (name, loss) in zip(axes[0], losses.items(), strict=True):
-        ax.hist(np.clip(loss, 1e-2, 1e3), bins=np.geomspace(1e-2, 1e3, 51), color=COLOURS["blue"])
+        ax.hist(np.clip(loss, low, high), bins=np.geomspace(low, high, 51), color=COLOURS["blue"])
         for threshold in thresholds:
             ax.axvline(threshold, color=INK, ls="--", lw=1)
         ax.set(xscale="log", title=name)
@@ -361,9 +366,7 @@ def outcome_exponents(
     Figure
     """
     shape = len(moments), len(runs)
-    fig, axes = plt.subplots(
-        *shape, figsize=(2.75 * shape[1], 2.5 * shape[0]), sharex=True, sharey="row", squeeze=False
-    )
+    fig, axes = plt.subplots(*shape, figsize=(2.5 * shape[1], 2.5 * shape[0]), sharex=True, sharey="row", squeeze=False)
     for column, (name, (ftle, outcome)) in zip(axes.T, runs.items(), strict=True):
         assert ftle.singular_exponents is not None
         for ax, i in zip(column, moments.values(), strict=True):
