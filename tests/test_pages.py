@@ -38,6 +38,10 @@ def test_page(html, browser, name):
     page.wait_for_function("[...document.querySelectorAll('.math')].every((e) => e.querySelector('mjx-container'))")
     assert page.evaluate("[...document.images].filter((i) => !i.alt || !i.naturalWidth).map((i) => i.src)") == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    parts = page.evaluate("[...document.querySelectorAll('script[src*=\"/lab/\"]')].map((s) => new URL(s.src).search)")
+    assert len(set(parts)) == 1 and re.fullmatch(r"\?v=\w{8}", parts[0]), (
+        "an old part in a browser's cache is not taken for a new one"
+    )
     page.evaluate(axe)
     found = page.evaluate("axe.run({preload: false, resultTypes: ['violations']})")["violations"]
     serious = [

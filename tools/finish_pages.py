@@ -1,5 +1,6 @@
 """A Sphinx extension: what Jupyter Book and its theme leave to be done on every page, so that it is light, quiet and accessible."""
 
+import hashlib
 import io
 import re
 from pathlib import Path
@@ -43,11 +44,14 @@ def finish(app, exception) -> None:
     """Go over the pages once more."""
     if exception or app.builder.format != "html":
         return
+    laboratory = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(Path(app.outdir, "_static", "lab").iterdir())))
+    # A browser that knows an older book must not mix its parts with the new ones.
+    version = (r"(?<=lab/load\.js\?v=)\w+", laboratory.hexdigest()[:8])
     for page in Path(app.outdir).rglob("*.html"):
         text = before = page.read_text(encoding="utf-8")
         for pattern in LEFT_OUT:
             text = re.sub(pattern, "", text)
-        for pattern, replacement in CHANGED:
+        for pattern, replacement in (*CHANGED, version):
             text = re.sub(pattern, replacement, text)
         if "tl-contents" not in text:
             text = with_contents(text)

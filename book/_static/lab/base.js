@@ -6,7 +6,9 @@
   "use strict";
   const texts = [];
   const trajlab = (scope.trajlab = {});
-  trajlab.folder = document.currentScript.src.replace(/[^/]*$/, "");
+  const here = new URL(document.currentScript.src);
+  /** The address of a file beside this one, of the same version. */
+  trajlab.file = (name) => new URL(name + here.search, here).href;
 
   /** Run a part. Parts with `inWorker` make up the worker, in the order in which they are defined. */
   trajlab.define = function (part, inWorker) {

@@ -24,7 +24,7 @@ trajlab.define(function check(trajlab) {
         return [element("tr", {}, element("th", { scope: "row" }, name), verdict), verdict];
       });
       this.message = element("p", { class: "message", role: "status" });
-      const style = element("link", { rel: "stylesheet", href: `${trajlab.folder}lab.css` });
+      const style = element("link", { rel: "stylesheet", href: trajlab.file("lab.css") });
       const table = element("table", {}, ...this.rows.map(([row]) => row));
       this.attachShadow({ mode: "open" }).append(style, element("div", { class: "buttons" }, this.start), this.message, table);
     }

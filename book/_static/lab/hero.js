@@ -39,7 +39,7 @@ trajlab.define(function hero(trajlab) {
 
     build() {
       const root = this.attachShadow({ mode: "open" });
-      const styles = ["lab", "hero"].map((name) => element("link", { rel: "stylesheet", href: `${trajlab.folder}${name}.css` }));
+      const styles = ["lab", "hero"].map((name) => element("link", { rel: "stylesheet", href: trajlab.file(`${name}.css`) }));
       for (const style of styles) style.addEventListener("load", () => this.redraw());
       this.values = {};
       this.fields = new Map(this.controls().map((control) => [control.key, this.field(control)]));

@@ -6,12 +6,12 @@
     ...["chart", "theme", "panel", "hero", "trajectory", "bifurcation", "check"],
   ];
   const THEORY = ["dmft", "diagonal"]; // large, and of use to one chapter
-  const folder = document.currentScript.src.replace(/[^/]*$/, "");
+  const here = new URL(document.currentScript.src); // with the version of the whole folder, which tools/finish_pages.py gives it
   function load() {
     if (!document.querySelector("trajectory-lab, bifurcation-lab, golden-check, dmft-lab, hero-lab")) return;
     for (const part of document.querySelector("dmft-lab") ? [...PARTS, ...THEORY] : PARTS) {
       const script = document.createElement("script");
-      script.src = `${folder}${part}.js`;
+      script.src = new URL(`${part}.js${here.search}`, here).href;
       script.async = false; // in this order
       document.head.append(script);
     }

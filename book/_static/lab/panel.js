@@ -4,7 +4,7 @@
    fallback for readers without JavaScript, or of the notebook. */
 trajlab.define(function panel(trajlab) {
   const PAUSE = 200; // milliseconds without a change before a new run
-  const stylesheet = `${trajlab.folder}lab.css`;
+  const stylesheet = trajlab.file("lab.css");
   const { element } = trajlab;
 
   class Panel extends HTMLElement {
