@@ -37,7 +37,7 @@ def whole(description: str, value: int, low: int, high: int, step: int = 1) -> w
     return widgets.IntSlider(value=value, min=low, max=high, step=step, **_look(description))
 
 
-def seed(description: str, value: int) -> widgets.Widget:
+def field(description: str, value: int) -> widgets.Widget:
     value = _validate.count(description, value)
     return widgets.BoundedIntText(value=value, min=0, max=max(10**6, value), **_look(description))
 
@@ -47,3 +47,17 @@ def choice(description: str, options: list[str], value: str) -> widgets.Widget:
     look = _look(description)
     del look["continuous_update"]
     return widgets.Dropdown(options=options, value=value, **look)
+
+
+def copies_of(
+    start: dict[str, Any], *, rates: tuple[float, float], most: tuple[int, int], lengths: tuple[int, int, int]
+) -> dict[str, widgets.Widget]:
+    """Controls of an ensemble with perturbed copies: decades of learning rates, most networks and copies, range and step of the steps."""
+    return {
+        "lr": logarithmic("learning rate", start["lr"], *rates),
+        "radius": logarithmic("radius ε", start["radius"], -14, -1, 0.5),
+        "networks": whole("initial conditions", start["networks"], 1, most[0]),
+        "copies": whole("copies", start["copies"], 1, most[1]),
+        "steps": whole("steps", start["steps"], *lengths),
+        "seed": field("seed", start["seed"]),
+    }

@@ -70,14 +70,8 @@ def divergence_lab(
             f"5 % below {low:.3g}, 5 % above {high:.3g}. Grew in {(growth > 1).sum()} of them."
         )
 
-    knobs = {
-        "lr": controls.logarithmic("learning rate", lr, -3, 1),
-        "radius": controls.logarithmic("radius ε", radius, -14, -1, 0.5),
-        "networks": controls.whole("initial conditions", networks, 1, 500),
-        "copies": controls.whole("copies", copies, 1, 40),
-        "steps": controls.whole("steps", steps, 100, 20_000, 100),
-        "seed": controls.seed("seed", seed),
-    }
+    start = {"lr": lr, "radius": radius, "networks": networks, "copies": copies, "steps": steps, "seed": seed}
+    knobs = controls.copies_of(start, rates=(-3, 1), most=(500, 40), lengths=(100, 20_000, 100))
     text = "Distances of perturbed copies from their network against the training step, one panel for each initial condition, and the loss."
     return Panel(compute, draw, knobs, description=text)
 
@@ -127,14 +121,8 @@ def expansion_lab(
         mean, spread = fit.rate[fit.kept].mean(), fit.rate[fit.kept].std()
         yield f"Λ = {mean:.3f}, standard deviation {spread:.3f}, over the {fit.kept.sum()} of {fit.kept.size} fits that pass the filter."
 
-    knobs = {
-        "lr": controls.logarithmic("learning rate", lr, -2, 1),
-        "radius": controls.logarithmic("radius ε", radius, -14, -1, 0.5),
-        "networks": controls.whole("initial conditions", networks, 1, 500),
-        "copies": controls.whole("copies", copies, 1, 20),
-        "steps": controls.whole("steps", steps, 200, 10_000, 100),
-        "seed": controls.seed("seed", seed),
-    }
+    start = {"lr": lr, "radius": radius, "networks": networks, "copies": copies, "steps": steps, "seed": seed}
+    knobs = controls.copies_of(start, rates=(-2, 1), most=(500, 20), lengths=(200, 10_000, 100))
     text = "Distances of copies with a fitted line, and the loss, for two initial conditions; a histogram of the exponents of all."
     return Panel(compute, draw, knobs, description=text)
 
@@ -185,10 +173,10 @@ def collapse_lab(
 
     knobs = {
         "lr": controls.linear("learning rate", lr, 1.0, 20.0, 0.25),
-        "split_seed": controls.seed("split of the flowers", split_seed),
+        "split_seed": controls.field("split of the flowers", split_seed),
         "networks": controls.whole("initial conditions", networks, 1, 500),
         "steps": controls.whole("steps", steps, 200, 50_000, 200),
-        "seed": controls.seed("seed", seed),
+        "seed": controls.field("seed", seed),
     }
     text = "Loss and norm of the weights over training, one network for each number of units on; then its loss beside that of the map."
     return Panel(compute, draw, knobs, description=text)
@@ -243,14 +231,8 @@ def embedding_lab(
             f"{np.median(growth):.3g}; above a thousand in {(growth > 1e3).sum()} of them."
         )
 
-    knobs = {
-        "lr": controls.logarithmic("learning rate", lr, -3, 1.5),
-        "radius": controls.logarithmic("radius ε", radius, -14, -1, 0.5),
-        "networks": controls.whole("initial conditions", networks, 1, 50),
-        "copies": controls.whole("copies", copies, 1, 25),
-        "steps": controls.whole("steps", steps, 20, 1000, 20),
-        "seed": controls.seed("seed", seed),
-    }
+    start = {"lr": lr, "radius": radius, "networks": networks, "copies": copies, "steps": steps, "seed": seed}
+    knobs = controls.copies_of(start, rates=(-3, 1.5), most=(50, 25), lengths=(20, 1000, 20))
     text = "Embedded coordinates of networks and their copies over training, and below how far the copies are apart on the line."
     return Panel(compute, draw, knobs, description=text)
 
@@ -305,7 +287,7 @@ def exponent_lab(
         "networks": controls.whole("networks of each kind", networks, 20, 4000, 20),
         "hidden": controls.whole("hidden units", hidden, 1, 6),
         "steps": controls.whole("steps", steps, 100, 4000, 100),
-        "seed": controls.seed("seed", seed),
+        "seed": controls.field("seed", seed),
     }
     text = "Final losses of four kinds of networks, and the finite-time exponents of those with a low and with a high final loss."
     return Panel(compute, draw, knobs, description=text)
@@ -358,7 +340,7 @@ def dmft_lab(
         "weight_decay": controls.linear("weight decay λ", weight_decay, 0.0, 1.0, 0.05),
         "dimension": controls.whole("inputs of a network", dimension, 20, 1000, 20),
         "networks": controls.whole("networks", networks, 2, 50),
-        "seed": controls.seed("seed", seed),
+        "seed": controls.field("seed", seed),
     }
     text = "Excess risk and training error against time: the mean-field theory as lines, the mean of simulated networks as circles."
     return Panel(compute, draw, knobs, description=text)
