@@ -19,7 +19,19 @@ import yaml
 
 from ._files import data_file
 
-__all__ = ["VERDICTS", "Claim", "Finding", "Ledger", "Scoreboard", "Share", "fraction", "load", "reaches", "share"]
+__all__ = [
+    "VERDICTS",
+    "Claim",
+    "Finding",
+    "Ledger",
+    "Scoreboard",
+    "Share",
+    "Verdict",
+    "fraction",
+    "load",
+    "reaches",
+    "share",
+]
 
 VERDICTS = ("reproduced", "partly", "not reproduced", "not testable")
 KEY = "trajlib_claims"
