@@ -546,3 +546,50 @@ def test_bifurcation_diagram(open_page):
     assert json.dumps(page.evaluate("document.querySelector('bifurcation-lab').table().slice(0, 2)")).startswith(
         '[["rate", "loss", "visits"]'
     )
+
+
+@pytest.mark.slow
+def test_bifurcation_diagram_pinched_on_a_phone(open_page):
+    phone = {"viewport": {"width": 380, "height": 800}, "has_touch": True, "is_mobile": True}
+    page = open_page(
+        "<bifurcation-lab></bifurcation-lab>", hash="#bifurcation=split:1,from:9,to:13,low:0.5,high:3", **phone
+    )
+    page.wait_for_function("document.querySelector('bifurcation-lab').shown", polling=100)
+    canvas = page.locator("bifurcation-lab canvas")
+    canvas.scroll_into_view_if_needed()
+    box, fingers = canvas.bounding_box(), page.context.new_cdp_session(page)
+
+    def touch(kind, *across):
+        points = [{"x": box["x"] + x, "y": box["y"] + box["height"] / 2, "id": i} for i, x in enumerate(across)]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    values = "document.querySelector('bifurcation-lab').values"
+    touch("touchStart", 150)
+    touch("touchStart", 150, 210)
+    under = page.evaluate("(lab => lab.pinched.centre[0])(document.querySelector('bifurcation-lab'))")
+    touch("touchMove", 140, 220)
+    touch("touchMove", 120, 240)
+    touch("touchEnd")
+    view = page.evaluate(values)
+    assert view["to"] - view["from"] == pytest.approx(2.0, rel=0.01), "twice the gap, half the width"
+    assert (under - view["from"]) / 2.0 == pytest.approx((under - 9) / 4.0, abs=0.01), (
+        "what is between the fingers stays"
+    )
+    before = page.evaluate(values + ".from")
+    touch("touchStart", 200)
+    touch("touchMove", 150)
+    touch("touchEnd")
+    assert page.evaluate(values + ".from") > before, "one finger drags again"
+    assert page.evaluate("document.querySelector('bifurcation-lab').fingers.size") == 0
+
+
+@pytest.mark.slow
+def test_rungs_are_marked_in_the_diagram_of_the_map(open_page):
+    page = open_page("<bifurcation-lab></bifurcation-lab>", hash="#bifurcation=from:4,to:22")
+    page.wait_for_function("document.querySelector('bifurcation-lab').shown", polling=100)
+    rungs = "document.querySelector('bifurcation-lab').rungs().map(({ at }) => at(0))"
+    assert page.evaluate(rungs) == [5, 10, 15, 20]
+    page.evaluate("document.querySelector('bifurcation-lab').set('to', 900)")
+    assert page.evaluate(rungs) == [], "so many would be a hatching"
+    page.evaluate("document.querySelector('bifurcation-lab').set('system', 'network')")
+    assert page.evaluate(rungs) == []

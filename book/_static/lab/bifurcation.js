@@ -9,6 +9,7 @@ trajlab.define(function bifurcation(trajlab) {
   };
   const VIEWS = { map: { from: 4, to: 22, low: 0, high: 6 }, network: { from: 0.05, to: 6.05, low: 0, high: 3 } };
   const ROWS = 400;
+  const LADDER = 5, RUNGS = 30; // the learning rate of the chapter on the map: its networks stand on multiples of it; more marks would be a hatching
 
   class BifurcationLab extends trajlab.Panel {
     get name() {
@@ -29,7 +30,7 @@ trajlab.define(function bifurcation(trajlab) {
     }
 
     figures() {
-      return [{ key: "diagram", caption: "<b>Losses visited</b> after 1,000 steps; the more ink, the more often", wide: true }];
+      return [{ key: "diagram", caption: "<b>Losses visited</b> after 1,000 steps; the more ink, the more often. Dotted, for the map: rungs at learning rate 5", wide: true }];
     }
 
     buttons() {
@@ -53,12 +54,43 @@ trajlab.define(function bifurcation(trajlab) {
         },
         { passive: false },
       );
+      this.fingers = new Map(); // where each pointer that is down has got to
       canvas.addEventListener("pointerdown", (event) => {
         canvas.setPointerCapture(event.pointerId);
-        this.drag = { x: event.clientX, y: event.clientY, view: { ...this.values } };
+        this.hold(event);
       });
-      canvas.addEventListener("pointermove", (event) => this.drag && this.moveTo(event));
-      for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => (this.drag = null));
+      canvas.addEventListener("pointermove", (event) => {
+        if (!this.fingers.has(event.pointerId) || !this.shown) return;
+        this.fingers.set(event.pointerId, event);
+        if (this.fingers.size === 2) this.pinch();
+        else if (this.drag) this.moveTo(event);
+      });
+      for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => this.release(event));
+    }
+
+    /** One pointer drags the view, two pinch it; from here on, from the view of now. */
+    hold(event) {
+      if (event) this.fingers.set(event.pointerId, event);
+      const [one, other] = this.fingers.values(), view = { ...this.values };
+      this.drag = one && !other ? { x: one.clientX, y: one.clientY, view } : null;
+      this.pinched = other && { view, gap: this.between(one, other).gap, centre: this.under(this.between(one, other)) };
+    }
+
+    release(event) {
+      this.fingers.delete(event.pointerId);
+      this.hold();
+    }
+
+    between(one, other) {
+      const gap = Math.max(1, Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY));
+      return { clientX: (one.clientX + other.clientX) / 2, clientY: (one.clientY + other.clientY) / 2, gap };
+    }
+
+    pinch() {
+      const { view, gap, centre } = this.pinched, factor = gap / this.between(...this.fingers.values()).gap;
+      if (!centre) return;
+      const [x, y] = centre, scaled = (value, fixed) => fixed + (value - fixed) * factor;
+      this.view(scaled(view.from, x), scaled(view.to, x), scaled(view.low, y), scaled(view.high, y));
     }
 
     /** Rate and loss beneath the pointer. */
@@ -167,7 +199,15 @@ trajlab.define(function bifurcation(trajlab) {
       this.sheet.getContext("2d").putImageData(this.image, 0, 0);
       const image = system === ran.system && { sheet: this.sheet, x: [ran.from, ran.to], y: [ran.low, ran.high] };
       const axes = { x: [from, to], y: [low, high], xLabel: SYSTEMS[system].axis, colours: this.colours };
-      this.shown = trajlab.draw(this.canvases.diagram, { ...axes, series: [], image });
+      this.shown = trajlab.draw(this.canvases.diagram, { ...axes, series: this.rungs(), image });
+    }
+
+    /** Of the map: dotted lines at the rungs within the view. */
+    rungs() {
+      const { system, from, to, low, high } = this.values, first = Math.ceil(from / LADDER), count = Math.floor(to / LADDER) - first + 1;
+      if (system !== "map" || count > RUNGS) return [];
+      const line = (n) => ({ values: [low, high], at: () => LADDER * (first + n), colour: this.colours.blue, width: 1, dash: [1.5, 3] });
+      return Array.from({ length: Math.max(0, count) }, (_, n) => line(n));
     }
 
     table() {
