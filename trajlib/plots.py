@@ -227,7 +227,9 @@ def expansion_panel(fit: ExpansionFit, ax: Axes | None = None) -> Figure:
     return figure
 
 
-def losses_and_norms(run: Trajectories, conditions: Sequence[int], on: Sequence[int] | np.ndarray) -> Figure:
+def losses_and_norms(
+    run: Trajectories, conditions: Sequence[int] | np.ndarray, on: Sequence[int] | np.ndarray
+) -> Figure:
     """Loss and norm of the weights over time, a column for each network.
 
     Parameters

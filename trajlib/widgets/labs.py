@@ -153,14 +153,14 @@ def collapse_lab(
     """
     shown = 40
 
-    def compute(lr, split_seed, networks, steps, seed) -> tuple[Trajectories, Collapse, list[int], MapComparison]:
+    def compute(lr, split_seed, networks, steps, seed) -> tuple[Trajectories, Collapse, np.ndarray, MapComparison]:
         gd = GradientDescent(network, iris(split_seed=split_seed), lr=lr)
         run = train(gd, network.init(networks, seed=seed), steps, record=("loss", "norm"))
         state = collapse(gd, run.final)
-        chosen = [int(np.flatnonzero(state.rung == r)[0]) for r in np.unique(state.rung)[:4]]
+        chosen = np.unique(state.rung, return_index=True)[1][:4]  # the first on each rung
         return run, state, chosen, compare_with_map(gd, run.final[chosen], shown)
 
-    def draw(result: tuple[Trajectories, Collapse, list[int], MapComparison]):
+    def draw(result: tuple[Trajectories, Collapse, np.ndarray, MapComparison]):
         run, state, chosen, compared = result
         yield plots.losses_and_norms(run, chosen, state.rung[chosen])
         yield plots.network_and_map(compared, state.kappa[chosen], run.steps)

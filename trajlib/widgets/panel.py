@@ -39,6 +39,11 @@ class _Job:
     def __init__(self, values: dict[str, Any]):
         self.values, self.stop, self.began = values, threading.Event(), time.perf_counter()
 
+    def check(self) -> None:
+        """Stop here if it is not wanted any more."""
+        if self.stop.is_set():
+            raise _Stopped
+
 
 class Panel(widgets.VBox):
     """Controls, a button that runs and cancels, a progress bar, and what comes out.
@@ -185,7 +190,7 @@ class Panel(widgets.VBox):
     def _work(self, job: _Job) -> None:
         try:
             with self._turn, np.errstate(all="ignore"):
-                self._listen(job)
+                job.check()
                 with report_progress(self._listener(job)):
                     result = self._compute(**job.values)
                 self._say(job, lambda: self._show_running("drawing ..."))
@@ -197,16 +202,12 @@ class Panel(widgets.VBox):
         else:
             self._say(job, lambda: self._done(job, result, shown))
 
-    def _listen(self, job: _Job) -> None:
-        if job.stop.is_set():
-            raise _Stopped
-
     def _listener(self, job: _Job) -> Callable[[str, int, int], None]:
         last = 0.0
 
         def listen(label: str, done: int, total: int) -> None:
             nonlocal last
-            self._listen(job)
+            job.check()
             now = time.perf_counter()
             if now - last > REDRAW or done >= total:
                 last = now
@@ -232,7 +233,7 @@ class Panel(widgets.VBox):
         return future.result()
 
     def _rendered(self, job: _Job, result: Any) -> str:
-        self._listen(job)
+        job.check()
         parts = self._draw(result)
         return "".join(self._as_html(part) for part in ([parts] if isinstance(parts, plots.Figure | str) else parts))
 

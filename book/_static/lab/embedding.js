@@ -48,6 +48,13 @@ trajlab.define(function embedding(trajlab) {
     return { n, mean, covariance, total };
   }
 
+  /** How far a row lies from an origin along a direction, in the units of z. */
+  const onto = (snapshots, size, direction) => (row, origin) => {
+    let sum = 0.0;
+    for (let p = 0; p < size; p++) sum += (snapshots[row * size + p] - origin(p)) * direction[p];
+    return sum / Math.sqrt(size);
+  };
+
   /** Returns z, one number a row, and the share of the variance that it explains. */
   function scalarEmbedding(snapshots, size) {
     const { n, mean, covariance, total } = moments(snapshots, size);
@@ -56,11 +63,7 @@ trajlab.define(function embedding(trajlab) {
     // as in the library, the entry of largest modulus is positive, the first of those that are equal but for rounding
     const largest = direction.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
     if (direction.find((value) => Math.abs(value) >= largest * (1 - 1e-9)) < 0) direction.forEach((value, p) => (direction[p] = -value));
-    const along = (row, origin) => {
-      let sum = 0.0;
-      for (let p = 0; p < size; p++) sum += (snapshots[row * size + p] - origin(p)) * direction[p];
-      return sum / Math.sqrt(size);
-    };
+    const along = onto(snapshots, size, direction);
     const z = new Float64Array(n);
     let variance = 0.0;
     for (let i = 0; i < n; i++) {
@@ -86,12 +89,8 @@ trajlab.define(function embedding(trajlab) {
       const variance = direction.reduce((sum, value, p) => sum + value * image[p], 0.0);
       kept += variance;
       for (let p = 0; p < size; p++) for (let q = 0; q < size; q++) covariance[p * size + q] -= variance * direction[p] * direction[q];
-      const axis = new Float64Array(n);
-      for (let i = 0; i < n; i++) {
-        let sum = 0.0;
-        for (let p = 0; p < size; p++) sum += (snapshots[i * size + p] - mean[p]) * direction[p];
-        axis[i] = sum / Math.sqrt(size);
-      }
+      const along = onto(snapshots, size, direction);
+      const axis = Float64Array.from({ length: n }, (_, i) => along(i, (p) => mean[p]));
       axes.push(axis[0] > 0 ? axis.map((value) => -value) : axis);
     }
     return { x: axes[0], y: axes[1], explained: Math.min(1, kept / total) };
