@@ -32,7 +32,7 @@ def install() -> None:
 
 
 def verdicts(notebook: Path) -> dict[str, str]:
-    from trajlib import claims
+    from trajlib.companion import claims
 
     return {f["claim"]["id"]: f["verdict"] for f in (claims.read(notebook) or {"findings": []})["findings"]}
 

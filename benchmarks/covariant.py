@@ -14,7 +14,7 @@ import numpy as np
 from _timing import interleaved, spread, write
 
 import trajlib as tl
-from trajlib.systems import HenonMap
+from trajlib.dynamics.reference import HenonMap
 
 OUTPUT = Path(__file__).resolve().parent.parent / "data" / "benchmarks" / "covariant.json"
 ROUNDS, TOLERANCE = 7, 1e-8

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from _timing import in_new_process, interleaved, spread, write
 
-from trajlib.embedding import scalar_embedding
+from trajlib.embedding.scaling import scalar_embedding
 
 OUTPUT = Path(__file__).resolve().parent.parent / "data" / "benchmarks" / "embedding.json"
 TIMES, WEIGHTS = 201, 50_890

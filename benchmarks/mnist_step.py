@@ -19,8 +19,8 @@ from _timing import interleaved, spread, write
 from torch import nn
 
 import trajlib as tl
-from trajlib.engines.torch import TorchRun
-from trajlib.mnist import FILES, cache_folder, mnist
+from trajlib.engines.torch.run import TorchRun
+from trajlib.tasks.mnist import FILES, cache_folder, mnist
 
 OUTPUT = Path(__file__).resolve().parent.parent / "data" / "benchmarks" / "mnist_step.json"
 NETWORKS, HIDDEN, OUTPUTS, LR, ROUNDS, TOLERANCE = 6, 64, 10, 0.1, 7, 1e-9

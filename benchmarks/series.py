@@ -18,8 +18,8 @@ import numpy as np
 from _timing import interleaved, spread, write
 from scipy.stats import linregress
 
-from trajlib.stability.series import local_exponents
-from trajlib.systems import LogisticMap
+from trajlib.dynamics.reference import LogisticMap
+from trajlib.series.local import local_exponents
 
 OUTPUT = Path(__file__).resolve().parent.parent / "data" / "benchmarks" / "series.json"
 ROUNDS, TOLERANCE = 5, 1e-9

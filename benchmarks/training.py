@@ -17,7 +17,7 @@ import numpy as np
 from _timing import in_new_process, interleaved, spread, write
 
 import trajlib as tl
-from trajlib.engines.cpu import n_threads
+from trajlib.engines.fused.cpu import n_threads
 
 OUTPUT = Path(__file__).resolve().parent.parent / "data" / "benchmarks" / "training.json"
 NETWORKS, ROUNDS, TOLERANCE = 3000, 11, 1e-9

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import trajlib as tl
-from trajlib.systems import HenonMap
+from trajlib.dynamics.reference import HenonMap
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = (

@@ -10,7 +10,7 @@ import pytest
 
 import trajlib as tl
 from trajlib import engines
-from trajlib.engines import cpu
+from trajlib.engines.fused import cpu
 
 TASK = tl.iris()
 NET = tl.Perceptron(4, 10, 3)
@@ -49,7 +49,7 @@ def test_every(steps, record):
 
 
 def test_derived_records_in_small_buffers(monkeypatch):
-    from trajlib import _records
+    from trajlib.engines import records as _records
 
     whole = tl.train(GD, W0, 20, record=("accuracy", "loss"), every=3)
     monkeypatch.setattr(_records, "BUFFER_BYTES", 8 * W0.size * 2)
@@ -347,7 +347,7 @@ def test_more_bad_input(call, error, message):
 def test_weights_more_rarely_than_the_rest(engine, extra, monkeypatch):
     if engine == "torch":
         pytest.importorskip("torch")
-    monkeypatch.setattr("trajlib._records.BUFFER_BYTES", 8 * 83 * 5 * 3)  # pieces of a few records
+    monkeypatch.setattr("trajlib.engines.records.BUFFER_BYTES", 8 * 83 * 5 * 3)  # pieces of a few records
     gd, w0 = GD, NET.init(5, seed=0)
     record = ("loss", "weights", *extra)
     often = tl.train(gd, w0, 47, record=record, every=2, engine=engine)

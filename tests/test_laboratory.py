@@ -14,7 +14,7 @@ import specification
 from laboratory import BYTES, LAB, PAGE, finished, floats
 
 import trajlib as tl
-from trajlib import golden
+from trajlib.companion import golden
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))

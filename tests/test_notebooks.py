@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from trajlib import claims
+from trajlib.companion import claims
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))

@@ -20,7 +20,7 @@ import yaml
 from bs4 import BeautifulSoup
 
 import trajlib
-from trajlib import claims
+from trajlib.companion import claims
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))

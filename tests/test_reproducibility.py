@@ -11,7 +11,7 @@ import pytest
 import specification
 
 import trajlib as tl
-from trajlib import golden
+from trajlib.companion import golden
 
 TASK = tl.iris()
 NET = tl.Perceptron(4, 10, 3)

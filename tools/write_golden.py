@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import trajlib as tl
-from trajlib import golden
+from trajlib.companion import golden
 
 IRIS = {
     "task": "iris",

@@ -8,141 +8,111 @@
 (100, 5, 201)
 """
 
-from . import claims
-from .decorrelation import decorrelation_time, embedding_time
-from .embedding import Embedding, embed_copies, scalar_embedding
-from .ensembles import Divergence, Interrupted, Trajectories, diverge, perturb, train
-from .intermittency import Collapse, MapComparison, RungChanges, collapse, compare_with_map, map_exponents, rung_changes
-from .maps import GradientDescent, SoftmaxMap
-from .meanfield import (
-    DiagonalFlow,
-    DiagonalNetwork,
-    FlowPath,
-    LongTime,
-    MeanField,
-    NotConverged,
-    basis_pursuit,
-    diagonal_flow,
-    dmft,
-    gradient_flow,
-    long_time,
-    minimum_norm,
-    spectrum_edge,
-)
-from .mnist import mnist
-from .networks import Layers, Perceptron
-from .prediction import Prediction, assign_folds, baselines, outcomes, predict_outcome
-from .progress import report_progress
-from .roc import AUC, AUCDifference, RocCurve, auc, compare_auc, roc_curve
-from .skewlognormal import SkewLognormal, fit_skew_lognormal, skew_lognormal_test
-from .spacings import asymptotic_spacings, compare_spacings, rescale_spacings, spacing_null
-from .stability.covariant import CovariantVectors, covariant_vectors, pair_angles
-from .stability.distances import displacement, l1_distance, path_length
-from .stability.expansion import ExpansionFit, expansion_rate
-from .stability.finite_time import FiniteTimeExponents, finite_time_exponents
-from .stability.lyapunov import Spectrum, lyapunov_spectrum, sharpness
-from .stability.phases import Phases, PhaseStatistics, detect_period, phases
-from .stability.present import PresentVectors, present_vectors
-from .stability.series import Autocorrelation, LocalExponents, autocorrelation, local_exponents
-from .stability.tangent import Tangent, tangent
-from .stopping import StoppingRule, indicator_cost, step_cost, stopping_rule
-from .sweeps import Sweep, SweepError, bundled_sweep, open_sweep, sweep
-from .tasks import Task, digits, iris, plane
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+
+from . import _moved
 
 __version__ = "0.1.0"
 __all__ = [
-    "AUC",
-    "AUCDifference",
-    "Autocorrelation",
-    "Collapse",
-    "CovariantVectors",
-    "DiagonalFlow",
-    "DiagonalNetwork",
-    "Divergence",
-    "Embedding",
-    "ExpansionFit",
-    "FiniteTimeExponents",
-    "FlowPath",
-    "GradientDescent",
-    "Interrupted",
-    "Layers",
-    "LocalExponents",
-    "LongTime",
-    "MapComparison",
-    "MeanField",
-    "NotConverged",
-    "Perceptron",
-    "PhaseStatistics",
-    "Phases",
-    "Prediction",
-    "PresentVectors",
-    "RocCurve",
-    "RungChanges",
-    "SkewLognormal",
-    "SoftmaxMap",
-    "Spectrum",
-    "StoppingRule",
-    "Sweep",
-    "SweepError",
-    "Tangent",
+    # tasks and models
     "Task",
-    "Trajectories",
-    "assign_folds",
-    "asymptotic_spacings",
-    "auc",
-    "autocorrelation",
-    "baselines",
-    "basis_pursuit",
-    "bundled_sweep",
-    "claims",
-    "collapse",
-    "compare_auc",
-    "compare_spacings",
-    "compare_with_map",
-    "covariant_vectors",
-    "decorrelation_time",
-    "detect_period",
-    "diagonal_flow",
     "digits",
-    "displacement",
-    "diverge",
-    "dmft",
-    "embed_copies",
-    "embedding_time",
-    "expansion_rate",
-    "finite_time_exponents",
-    "fit_skew_lognormal",
-    "gradient_flow",
-    "indicator_cost",
     "iris",
-    "l1_distance",
-    "local_exponents",
-    "long_time",
-    "lyapunov_spectrum",
-    "map_exponents",
-    "minimum_norm",
     "mnist",
-    "open_sweep",
-    "outcomes",
-    "pair_angles",
-    "path_length",
-    "perturb",
-    "phases",
     "plane",
-    "predict_outcome",
-    "present_vectors",
-    "report_progress",
-    "rescale_spacings",
-    "roc_curve",
-    "rung_changes",
-    "scalar_embedding",
-    "sharpness",
-    "skew_lognormal_test",
-    "spacing_null",
-    "spectrum_edge",
-    "step_cost",
-    "stopping_rule",
-    "sweep",
-    "tangent",
+    "Perceptron",
+    # dynamics
+    "GradientDescent",
+    "SoftmaxMap",
+    "DiagonalNetwork",
+    # ensembles
     "train",
+    "perturb",
+    "diverge",
+    "Interrupted",
+    # stability
+    "tangent",
+    "lyapunov_spectrum",
+    "finite_time_exponents",
+    "covariant_vectors",
+    "present_vectors",
+    "sharpness",
+    # series
+    "expansion_rate",
+    "local_exponents",
+    "autocorrelation",
+    "phases",
+    # embedding, prediction, theory
+    "scalar_embedding",
+    "embed_copies",
+    "predict_outcome",
+    "auc",
+    "dmft",
+    # sweeps, progress
+    "sweep",
+    "open_sweep",
+    "report_progress",
 ]
+
+_HOME = {
+    "companion.claims": "",
+    "companion.bundled": "bundled_sweep",
+    "dynamics": "DiagonalNetwork GradientDescent SoftmaxMap",
+    "embedding": "Embedding SkewLognormal asymptotic_spacings compare_spacings decorrelation_time embed_copies embedding_time "
+    "fit_skew_lognormal rescale_spacings scalar_embedding skew_lognormal_test spacing_null",
+    "ensembles": "Divergence Interrupted Trajectories diverge perturb train",
+    "meanfield": "DiagonalFlow FlowPath LongTime MeanField NotConverged basis_pursuit diagonal_flow dmft gradient_flow long_time "
+    "minimum_norm spectrum_edge",
+    "models": "Layers Perceptron",
+    "prediction": "AUC AUCDifference Prediction RocCurve StoppingRule assign_folds auc baselines compare_auc indicator_cost outcomes "
+    "predict_outcome roc_curve step_cost stopping_rule",
+    "progress": "report_progress",
+    "reduction": "Collapse MapComparison RungChanges collapse compare_with_map map_exponents rung_changes",
+    "series": "Autocorrelation ExpansionFit LocalExponents PhaseStatistics Phases autocorrelation detect_period displacement "
+    "expansion_rate l1_distance local_exponents path_length phases",
+    "stability": "CovariantVectors FiniteTimeExponents PresentVectors Spectrum Tangent covariant_vectors finite_time_exponents "
+    "lyapunov_spectrum pair_angles present_vectors sharpness tangent",
+    "sweeps": "Sweep SweepError open_sweep sweep",
+    "tasks": "Task digits iris mnist plane",
+}
+"""Where each name of the top level lives. Those of ``__all__`` are the ones that a user meets first; the others live in the submodules, and
+are here because they always were."""
+
+_WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
+_moved.install()
+
+
+class _Package(types.ModuleType):
+    """Importing ``trajlib.mnist``, the old address of a module, does not hide the function of that name."""
+
+    def __setattr__(self, name: str, value):
+        if not (name in _WHERE and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str):
+    """Names are looked up when they are first used, so that importing the library stays quick."""
+    if name in _WHERE:
+        value = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    elif name in _moved.MODULES:
+        value = importlib.import_module(f"{__name__}.{name}")
+    else:
+        try:
+            value = importlib.import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHERE})

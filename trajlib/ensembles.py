@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import _records, _validate
+from . import _validate
+from .dynamics.descent import TrainingMap
 from .engines import pick
-from .maps import TrainingMap
+from .engines import records as _records
 
 __all__ = ["Divergence", "Interrupted", "Trajectories", "diverge", "perturb", "train"]
 

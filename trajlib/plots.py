@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from .ensembles import Divergence, Trajectories
-    from .intermittency import MapComparison
     from .meanfield import DiagonalFlow, MeanField
-    from .stability.expansion import ExpansionFit
+    from .reduction import MapComparison
+    from .series.expansion import ExpansionFit
     from .stability.finite_time import FiniteTimeExponents
 
 __all__ = [
@@ -299,7 +299,7 @@ def embedded_copies(times: np.ndarray, columns: Iterable[tuple[str, np.ndarray, 
         Steps.
     columns : iterable of (title, z, separation, bound)
         For each column the coordinates (1 + m, r), the separations of the copies on the line (m, r) and their distances in all dimensions
-        (m, r), as :func:`~trajlib.embedding.embed_copies` gives them.
+        (m, r), as :func:`~trajlib.embedding.scaling.embed_copies` gives them.
 
     Returns
     -------
@@ -357,7 +357,7 @@ def outcome_exponents(
     Parameters
     ----------
     runs : mapping of str to (FiniteTimeExponents, ndarray (n,))
-        A column each: exponents from singular values, and outcomes (0 low, 2 high) of :func:`~trajlib.prediction.outcomes`.
+        A column each: exponents from singular values, and outcomes (0 low, 2 high) of :func:`~trajlib.prediction.predict.outcomes`.
     lr : float
         Learning rate: exponents are shown per unit of t = lr * step.
     moments : mapping of str to int

@@ -13,7 +13,7 @@ from trajlib import engines
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from trajlib.engines import products  # noqa: E402
-from trajlib.engines import torch as engine  # noqa: E402
+from trajlib.engines.torch import run as engine  # noqa: E402
 
 TASK = tl.iris()
 ACTIVATIONS = ("sigmoid", "tanh", "relu")
@@ -262,9 +262,9 @@ def test_cuda_where_there_is_none(monkeypatch):
 
 def test_without_torch(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "trajlib.engines.torch")
+    monkeypatch.delitem(sys.modules, "trajlib.engines.torch.run")
     with pytest.raises(ImportError, match=r"pip install 'trajlib\[torch\]'"):
-        importlib.import_module("trajlib.engines.torch")
+        importlib.import_module("trajlib.engines.torch.run")
     gd = large()
     with pytest.raises(ImportError, match="engine='cpu' does without"):
         tl.train(gd, gd.network.init(1, seed=0), 1)

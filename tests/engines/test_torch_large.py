@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import trajlib as tl
-from trajlib import _records, engines
+from trajlib import engines
+from trajlib.engines import records as _records
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from trajlib.engines import cpu, products  # noqa: E402
-from trajlib.engines import torch as engine  # noqa: E402
+from trajlib.engines.torch import run as engine  # noqa: E402
 
 TASK = tl.iris()
 needs_cuda = [

@@ -11,8 +11,8 @@ import pytest
 from small_networks import parallel, small
 
 import trajlib as tl
-from trajlib.engines import cpu
-from trajlib.systems import HenonMap, LinearMap
+from trajlib.dynamics.reference import HenonMap, LinearMap
+from trajlib.engines.fused import cpu
 
 
 class StandardMaps:

@@ -7,7 +7,7 @@ import pytest
 from small_networks import small
 
 import trajlib as tl
-from trajlib.systems import HenonMap, LinearMap
+from trajlib.dynamics.reference import HenonMap, LinearMap
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])

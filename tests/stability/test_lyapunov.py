@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import trajlib as tl
-from trajlib.systems import HenonMap, LinearMap, LogisticMap
+from trajlib.dynamics.reference import HenonMap, LinearMap, LogisticMap
 
 TASK = tl.iris()
 NET = tl.Perceptron(4, 10, 3)

@@ -5,7 +5,7 @@ import pytest
 from small_networks import parallel, small
 
 import trajlib as tl
-from trajlib.systems import HenonMap, LinearMap
+from trajlib.dynamics.reference import HenonMap, LinearMap
 
 START = np.array([[0.1, 0.1], [-0.2, 0.1]])
 

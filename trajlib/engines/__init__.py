@@ -39,7 +39,7 @@ class Problem(NamedTuple):
     sizes : tuple of int
         Inputs d, hidden units h (both may be 0: then b2 alone is left), outputs c.
     activation, loss : str
-        As in :class:`~trajlib.networks.Perceptron`.
+        As in :class:`~trajlib.models.perceptron.Perceptron`.
     x : ndarray (samples, d)
         Inputs.
     targets : ndarray (samples, c) or (networks, 1, c)
@@ -217,11 +217,11 @@ def iterate(
     options = {"steps": steps, "every": every, "snapshot": snapshot, "record": frozenset(record)}
     options |= {"tangent": tangent, "interval": interval}
     if name == "cpu":
-        from .cpu import FusedRun
+        from .fused.cpu import FusedRun
 
         run = FusedRun(problem, reference, copies, threads=threads, orthonormal=orthonormal, **options)
     else:
-        from .torch import TorchRun
+        from .torch.run import TorchRun
 
         run = TorchRun(problem, reference, copies, device=device, dtype=dtype, **options)
     done, pace = 0, run.seconds_per_step

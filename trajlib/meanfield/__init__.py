@@ -1,8 +1,9 @@
 """Diagonal linear networks in the limit of many inputs: direct simulation, dynamical mean-field theory, and the end of the flow."""
 
+from ..dynamics.diagonal import DiagonalNetwork
 from .flow import DiagonalFlow, FlowPath, diagonal_flow, gradient_flow
 from .limits import LongTime, basis_pursuit, long_time, minimum_norm, spectrum_edge
-from .model import DiagonalNetwork, Setting
+from .model import Setting
 from .solver import MeanField, NotConverged, dmft
 
 __all__ = [

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from .. import _validate
+from ..dynamics.diagonal import check_data
 from ..ensembles import Interrupted
 from ..progress import progress_bar
 from ._threads import one_thread
-from .model import Setting, check_data, draw
-from .solver import report_times
+from .model import Setting, draw, report_times
 from .stabilized import integrate
 
 __all__ = ["DiagonalFlow", "FlowPath", "diagonal_flow", "gradient_flow"]
@@ -112,7 +112,7 @@ class _Network:
         self.library: Any = np
         self.x, self.y = x, y
         if device is not None:
-            from ..engines import torch as engine
+            from ..engines.torch import run as engine
 
             self.library, place = engine.torch, engine.pick_device(device)
             self.x, self.y = (engine.torch.from_numpy(array).to(place) for array in (x, y))

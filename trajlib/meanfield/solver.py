@@ -14,7 +14,7 @@ from .. import _validate
 from ..ensembles import Interrupted
 from ..progress import progress_bar
 from ._threads import one_thread
-from .model import Setting
+from .model import Setting, report_times
 from .paths import PathFlow
 from .response import RESOLUTION
 from .response import response as response_kernel
@@ -229,17 +229,6 @@ def dmft(
             result,
         )
     return result
-
-
-def report_times(times: np.ndarray | None, t_max: float) -> np.ndarray:
-    """Times at which to report, checked; 81 equal ones from 0 to t_max by default."""
-    t_max = _validate.positive("t_max", t_max)
-    if times is None:
-        return np.linspace(0.0, t_max, 81)
-    times = _validate.finite("times", _validate.float64("times", times))
-    if times.ndim != 1 or len(times) == 0 or times[0] < 0 or (np.diff(times) <= 0).any() or times[-1] == 0:
-        raise ValueError("times must be a vector of increasing numbers >= 0, the last of them positive")
-    return times.copy()
 
 
 @dataclass(frozen=True, eq=False)

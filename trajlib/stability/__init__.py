@@ -1,1 +1,23 @@
-"""Stability of trajectories: distances, growth rates, tangent dynamics."""
+"""Stability of trajectories: tangent dynamics, exponents, covariant vectors, sharpness."""
+
+from .covariant import CovariantVectors, covariant_vectors, pair_angles
+from .finite_time import FiniteTimeExponents, finite_time_exponents
+from .lyapunov import Spectrum, lyapunov_spectrum
+from .present import PresentVectors, present_vectors
+from .sharpness import sharpness
+from .tangent import Tangent, tangent
+
+__all__ = [
+    "CovariantVectors",
+    "FiniteTimeExponents",
+    "PresentVectors",
+    "Spectrum",
+    "Tangent",
+    "covariant_vectors",
+    "finite_time_exponents",
+    "lyapunov_spectrum",
+    "pair_angles",
+    "present_vectors",
+    "sharpness",
+    "tangent",
+]

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
-from .._records import fit_in_memory
-from .orthonormal import MEMORY, Carrier, Zone, bytes_kept, piece_length, starting_vectors
+from ..engines.records import fit_in_memory
+from .carrier import MEMORY, Carrier, Zone, bytes_kept, piece_length, starting_vectors
 
 __all__ = ["CovariantVectors", "covariant_vectors", "pair_angles"]
 
@@ -169,7 +169,7 @@ def covariant_vectors(
 
     Examples
     --------
-    >>> from trajlib.systems import HenonMap
+    >>> from trajlib.dynamics.reference import HenonMap
     >>> clv = covariant_vectors(HenonMap(), np.array([[0.1, 0.1]]), 2000, transient=(100, 100))
     >>> clv.vectors.shape, clv.times[[0, -1]].tolist(), bool(clv.converged.all())
     ((1, 1801, 2, 2), [100, 1900], True)
@@ -228,7 +228,7 @@ def _transients(transient, steps: int) -> tuple[int, int]:
 
 def _backwards(carrier: Carrier, middle: Zone, end: Zone, every: int, rows: slice, result, seed: int) -> None:
     """The backward pass of some trajectories, from two starts over the transient; fills their part of the result."""
-    from ..engines.triangular import backward
+    from ..engines.fused.triangular import backward
 
     n, k, p = middle.q.shape
     unit = np.tile(np.eye(k), (n, 1, 1))

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
-from .._records import fit_in_memory
 from ..engines import iterate
-from .orthonormal import MEMORY, Carrier, starting_vectors
+from ..engines.records import fit_in_memory
+from .carrier import MEMORY, Carrier, starting_vectors
 
 __all__ = ["FiniteTimeExponents", "finite_time_exponents", "recorded_steps"]
 
@@ -118,7 +118,7 @@ def finite_time_exponents(
 
     Examples
     --------
-    >>> from trajlib.systems import LinearMap
+    >>> from trajlib.dynamics.reference import LinearMap
     >>> shear = LinearMap(np.array([[1.0, 1.0], [0.0, 1.0]]))
     >>> run = finite_time_exponents(shear, np.zeros((1, 2)), 100, at=[1, 100], singular_values=True)
     >>> run.times.tolist(), run.singular_exponents[0, 0].round(4).tolist()  # of one shear: the golden ratio
@@ -150,7 +150,7 @@ def finite_time_exponents(
             if loss is not None:
                 loss[rows] = some[:, times]
             if singular is not None:
-                from ..engines.triangular import singular_logarithms
+                from ..engines.fused.triangular import singular_logarithms
 
                 out = np.empty((len(growth), len(times), p))
                 singular_logarithms(triangles, times, out, carrier.threads)

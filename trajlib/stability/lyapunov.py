@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
+from ..dynamics.descent import TrainingMap
 from ..engines import iterate
-from ..maps import TrainingMap
-from .orthonormal import starting_vectors
+from .carrier import starting_vectors
 
-__all__ = ["Spectrum", "lyapunov_spectrum", "sharpness"]
+__all__ = ["Spectrum", "lyapunov_spectrum"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,7 @@ def lyapunov_spectrum(
 
     Examples
     --------
-    >>> from trajlib.systems import HenonMap
+    >>> from trajlib.dynamics.reference import HenonMap
     >>> henon = lyapunov_spectrum(HenonMap(), np.array([[0.1, 0.1]]), 20_000, transient=100)
     >>> np.abs(henon.exponents - [0.41922, -1.62319]).max() < 0.01
     np.True_
@@ -190,38 +190,3 @@ def _generic(gd, w, vectors, steps, every, interval, **_):
             with np.errstate(divide="ignore"):
                 growth[..., t // every] += np.log(np.abs(np.diagonal(r, axis1=1, axis2=2)))
     return w, columns.swapaxes(1, 2), growth
-
-
-def sharpness(gd, w: np.ndarray) -> np.ndarray:
-    """Largest eigenvalue of the Hessian, (...): the sharpness. Gradient descent on a quadratic is stable while it stays below 2 / lr.
-
-    Parameters
-    ----------
-    gd : GradientDescent, SoftmaxMap, DiagonalNetwork, or any map with a ``hessian``
-        The map whose loss it is.
-    w : ndarray (..., p), float64
-        Weights.
-
-    Returns
-    -------
-    ndarray (...)
-        nan where the Hessian is not finite.
-
-    References
-    ----------
-    J. Cohen, S. Kaur, Y. Li, J. Z. Kolter, A. Talwalkar, ICLR (2021).
-
-    Examples
-    --------
-    >>> import trajlib as tl
-    >>> gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris())
-    >>> sharpness(gd, gd.network.init(2, seed=0)).shape
-    (2,)
-    """
-    if not hasattr(gd, "hessian"):
-        raise TypeError(f"the first argument must be a map such as GradientDescent, got {type(gd).__name__}")
-    hessian = gd.hessian(w)
-    finite = np.isfinite(hessian).all(axis=(-2, -1))
-    largest = np.full(finite.shape, np.nan)
-    largest[finite] = np.linalg.eigvalsh(hessian[finite])[..., -1]
-    return largest[()]

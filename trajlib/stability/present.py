@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
-from .._records import fit_in_memory
+from ..engines.records import fit_in_memory
+from .carrier import MEMORY, Carrier, bytes_kept, starting_vectors
 from .covariant import pair_angles
 from .finite_time import recorded_steps
-from .orthonormal import MEMORY, Carrier, bytes_kept, starting_vectors
 
 __all__ = ["PresentVectors", "present_vectors"]
 
@@ -122,7 +122,7 @@ def present_vectors(
 
     Examples
     --------
-    >>> from trajlib.systems import HenonMap
+    >>> from trajlib.dynamics.reference import HenonMap
     >>> present_vectors(HenonMap(), np.array([[0.1, 0.1]]), [200, 300], lag=20).vectors.shape
     (1, 2, 2, 2)
     """
@@ -176,7 +176,7 @@ def _reported(method: str, head, past, lag: int, threads: int) -> np.ndarray:
 
     For ``"frozen"``, the orthonormal vectors themselves: what it needs of them comes after.
     """
-    from ..engines.triangular import backward, pushed
+    from ..engines.fused.triangular import backward, pushed
 
     n, k = len(past), past.shape[-1]
     columns = head[:, 1:].swapaxes(1, 2)

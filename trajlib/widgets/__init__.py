@@ -1,14 +1,14 @@
-"""Live labs for a running kernel: a panel for each chapter, and the panel itself for networks of your own. Needs ipywidgets, 7 or 8."""
+"""Panels for notebooks: controls, a computation off the main thread, its figure."""
 
-from .labs import collapse_lab, divergence_lab, dmft_lab, embedding_lab, expansion_lab, exponent_lab
 from .panel import Panel
 
-__all__ = [
-    "Panel",
-    "collapse_lab",
-    "divergence_lab",
-    "dmft_lab",
-    "embedding_lab",
-    "expansion_lab",
-    "exponent_lab",
-]
+__all__ = ["Panel", "collapse_lab", "divergence_lab", "dmft_lab", "embedding_lab", "expansion_lab", "exponent_lab"]
+
+
+def __getattr__(name: str):
+    """The panels of the chapters, which are made of this and live with the book's other needs."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ..companion import labs
+
+    return getattr(labs, name)

@@ -1,0 +1,118 @@
+"""Spacings of the ends: by hand, rescalings, nulls whose law is known, error rates of the comparison, bad input."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.stats import beta, binom, ks_2samp, kstest
+
+from trajlib.embedding.spacings import asymptotic_spacings, compare_spacings, rescale_spacings, spacing_null
+
+
+def test_spacings_by_hand():
+    z = np.random.default_rng(0).standard_normal((3, 6, 201))
+    got = asymptotic_spacings(z)
+    assert got.shape == (3, 5)
+    for i in range(3):
+        ends = sorted(z[i, j, -50:].mean() for j in range(6))
+        np.testing.assert_allclose(got[i], [b - a for a, b in pairwise(ends)], rtol=1e-12)
+    shuffled = z[:, [3, 0, 5, 1, 4, 2]]
+    np.testing.assert_array_equal(asymptotic_spacings(shuffled), got)
+    np.testing.assert_allclose(asymptotic_spacings(2 * z + 7), 2 * got, rtol=1e-10)
+    assert asymptotic_spacings(z, last=1)[0].sum() == pytest.approx(np.ptp(z[0, :, -1]))
+
+
+@pytest.mark.parametrize("how", ["mean", "median", "log"])
+def test_rescaling(how):
+    x = np.random.default_rng(1).lognormal(size=(4, 7, 5))
+    got = rescale_spacings(x, how)
+    centre = {"mean": np.mean, "median": np.median, "log": lambda a, axis: np.exp(np.log(a).mean(axis=axis))}[how]
+    np.testing.assert_allclose(centre(got, axis=-1), 1, rtol=1e-12)
+    np.testing.assert_allclose(rescale_spacings(3 * x, how), got, rtol=1e-12)
+    np.testing.assert_allclose(got / got[..., :1], x / x[..., :1], rtol=1e-12)
+
+
+def test_uniform_spacings_have_their_known_law():
+    """Inner spacings of 6 uniform points over their sum: marginally Beta(1, 4)."""
+    x = spacing_null("uniform", points=6, groups=3000, seed=0)
+    assert x.shape == (3000, 5)
+    for column in x.T:
+        assert kstest(column / 5, beta(1, 4).cdf).pvalue > 1e-3
+
+
+def test_nulls_are_skewed_already():
+    for kind in ("normal", "uniform"):
+        logs = np.log(spacing_null(kind, groups=2000, seed=1))
+        skewness = np.mean((logs - logs.mean()) ** 3) / logs.std() ** 3
+        assert skewness < -0.8
+    a, b = spacing_null("normal", seed=2), spacing_null("normal", seed=2)
+    np.testing.assert_array_equal(a, b)
+    assert (spacing_null("normal", seed=3) != a).any()
+
+
+def test_statistics_are_those_of_scipy_and_of_pettitt():
+    a, b = spacing_null("normal", groups=30, seed=0), spacing_null("uniform", groups=50, points=8, seed=1)
+    got = compare_spacings(a, b, permutations=9)
+    want = ks_2samp(a.ravel(), b.ravel(), method="asymp")
+    assert got.ks == pytest.approx(want.statistic, abs=1e-12)
+    assert got.ks_p_independent == pytest.approx(want.pvalue)
+    pooled, n, m = np.sort(np.append(a, b)), a.size, b.size
+    rank = np.arange(1, n + m)
+    below = np.searchsorted(np.sort(a.ravel()), pooled[:-1], side="right")
+    assert got.anderson_darling == pytest.approx(
+        ((below * (n + m) - n * rank) ** 2 / (rank * (n + m - rank))).sum() / (n * m)
+    )
+
+
+def test_identical_samples_and_ties():
+    a = np.ones((4, 5))
+    got = compare_spacings(a, a, permutations=19)
+    assert got.ks == got.anderson_darling == 0 and got.ks_p_value == 1 == got.anderson_darling_p_value
+    b = np.repeat([[1.0, 2.0, 2.0, 3.0]], 6, axis=0)
+    assert compare_spacings(b, b + 0.5, permutations=99).ks == pytest.approx(0.5)
+
+
+def test_rejection_rate_and_power():
+    """Groups with scales of their own, not rescaled: dependent spacings, where only permuting groups keeps its level."""
+    rng = np.random.default_rng(5)
+    p = []
+    for seed in range(200):
+        a, b = (rng.lognormal(size=(12, 1)) * spacing_null(groups=12, seed=10 * seed + i) for i in (0, 1))
+        c = compare_spacings(a, b, permutations=99, seed=seed)
+        p.append((c.ks_p_value, c.anderson_darling_p_value, c.ks_p_independent))
+    ks, anderson, independent = (np.array(p) <= 0.05).sum(axis=0)
+    low, high = binom.ppf((0.0005, 0.9995), 200, 0.05)
+    assert low <= ks <= high and low <= anderson <= high
+    assert independent > high
+    other = compare_spacings(spacing_null(groups=300), spacing_null(groups=300, points=20, seed=1), permutations=199)
+    assert other.ks_p_value == other.anderson_darling_p_value == 1 / 200
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda: asymptotic_spacings(np.zeros((1, 60))), ValueError, r"2 or more trajectories, 50 or more steps\)"),
+        (lambda: asymptotic_spacings(np.zeros((3, 49))), ValueError, "z must have shape"),
+        (lambda: asymptotic_spacings(np.full((3, 60), np.nan)), ValueError, "z must be finite"),
+        (lambda: asymptotic_spacings([[1.0], [2.0]]), TypeError, "z must be a numpy array"),
+        (lambda: asymptotic_spacings(np.zeros((3, 60)), last=0), ValueError, "last must be an integer >= 1"),
+        (lambda: rescale_spacings(np.array([1.0, -1.0])), ValueError, "not negative"),
+        (lambda: rescale_spacings(np.zeros((2, 0))), ValueError, "at least one in the last axis"),
+        (lambda: rescale_spacings(np.array([0.0, 0.0])), ValueError, "a mean of zero"),
+        (lambda: rescale_spacings(np.array([0.0, 1.0]), "log"), ValueError, "a log of zero"),
+        (lambda: rescale_spacings(np.ones(3), "mode"), ValueError, "how must be one of"),
+        (lambda: spacing_null("cauchy"), ValueError, "kind must be one of"),
+        (lambda: spacing_null(points=2), ValueError, "points must be an integer >= 3"),
+        (lambda: spacing_null(seed=-1), ValueError, "seed must be an integer"),
+        (lambda: compare_spacings(np.ones(3), np.ones((2, 3))), ValueError, r"a must have shape \(groups, spacings\)"),
+        (lambda: compare_spacings(np.ones((2, 3)), np.full((2, 3), np.inf)), ValueError, "b must be finite"),
+        (
+            lambda: compare_spacings(np.ones((2, 3)), np.ones((2, 3)), permutations=0),
+            ValueError,
+            "permutations must be",
+        ),
+    ],
+)
+def test_bad_input(call, error, match):
+    with pytest.raises(error, match=match):
+        call()

@@ -1,0 +1,28 @@
+"""Results that travel with the library because they take too long to compute again."""
+
+from __future__ import annotations
+
+from .._files import data_file
+from ..sweeps.grid import MANIFEST, Sweep, open_sweep
+
+__all__ = ["bundled_sweep"]
+
+
+def bundled_sweep(name: str) -> Sweep:
+    """A sweep that travels with the library: "mnist/subset" or "mnist/full", the runs of the chapter on scalar embedding.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name.
+
+    Examples
+    --------
+    >>> bundled_sweep("mnist/subset").manifest["fixed"]["steps"]
+    200
+    """
+    folder = data_file("mnist").parent
+    known = sorted(path.parent.relative_to(folder).as_posix() for path in folder.glob(f"*/*/{MANIFEST}"))
+    if name not in known:
+        raise ValueError(f"name must be one of {', '.join(map(repr, known))}, got {name!r}")
+    return open_sweep(folder / name)

@@ -1,0 +1,246 @@
+"""The fused CPU engine: prepares memory for the kernel, compiles it once for the sizes at hand, and runs it on threads.
+
+Networks sit in vectors of eight (``lanes.LANES``); a group is a vector of references and the vectors of their copies. How networks are
+grouped, and on how many threads they run, changes nothing in any network's result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+
+from .. import Problem, from_disk_cache, n_threads
+from . import kernel
+from .lanes import LANES
+
+_ACTIVATION = {"sigmoid": kernel.SIGMOID, "tanh": kernel.TANH, "relu": kernel.RELU}
+_LOSS = {"cross_entropy": kernel.CROSS_ENTROPY, "half_squared_error": kernel.HALF_SQUARED_ERROR}
+_compiling = threading.Lock()
+JIT: dict[str, Any] = {"nogil": True, "_nrt": False}
+"""Options of the compiler. The kernel allocates nothing, and counting the references to its views (atomic operations) would take as long
+as a step of the smallest maps: Numba's reference counting is switched off."""
+SECONDS_PER_OPERATION = 1.2e-10
+"""Rough cost of one multiply-add of one network, to cut long runs into pieces short enough to stop."""
+
+
+def aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros whose first byte lies on a cache line."""
+    size = int(np.prod(shape))
+    raw = np.zeros(size + 8)
+    offset = (-raw.ctypes.data // 8) % 8
+    return raw[offset : offset + size].reshape(shape)
+
+
+@cache
+def _source() -> int:
+    """A number that changes with the text of this package (the disk cache must not serve code of another version)."""
+    digest = hashlib.sha256()
+    for name in ("lanes.py", "elementary.py", "kernel.py"):
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    return int.from_bytes(digest.digest()[:7], "big")
+
+
+_kernels: dict[tuple, object] = {}
+
+
+def _compiled(kind: tuple[tuple[int, int, int], str, str, bool, bool], arguments: tuple):
+    """The kernel for one architecture, compiled; machine code comes from the disk cache where an earlier process left it.
+
+    ``kind`` is sizes, activation, loss, whether targets are each network's own, and whether copies are tangent vectors.
+    """
+    sizes, activation, loss, own, tangent = kind
+    constants = (*sizes, _ACTIVATION[activation], _LOSS[loss], own, tangent, _source())
+    signature = tuple(numba.typeof(a) for a in arguments)
+    with _compiling:
+        if kind not in _kernels:
+
+            def compiled(cache: bool):
+                advance = kernel.build(*constants, numba.njit(cache=cache, **JIT))
+                advance.compile(signature)
+                return advance
+
+            _kernels[kind] = from_disk_cache(compiled, stacklevel=6)
+    return _kernels[kind]
+
+
+class FusedRun:
+    """One ensemble on its way: state in vector order, and the arrays that the kernel fills.
+
+    Parameters are those of :func:`trajlib.engines.iterate`; ``record`` holds any of loss, norm, weights, distance, gradient, and
+    copy_loss and copy_weights for the copies (snapshots then holds all weights). With ``tangent`` the copies are tangent vectors, and
+    distance holds their L1 norms; they are made orthonormal after every ``interval``-th step, and growth holds the logarithms of the
+    diagonal of R, summed over the steps up to each record; ``record`` may hold triangle then, for the matrices R (networks, steps /
+    interval, copies, copies). Vectors that are ``orthonormal`` to begin with are not made so again: a run in stretches has the bits of one.
+    """
+
+    name = "cpu"
+
+    def __init__(
+        self,
+        problem: Problem,
+        reference,
+        copies,
+        *,
+        steps,
+        every,
+        record,
+        threads,
+        snapshot=1,
+        tangent=False,
+        interval=0,
+        orthonormal=False,
+    ):
+        self._n, size = reference.shape
+        if size != problem.n_parameters:
+            raise ValueError(f"weights must have shape (n, {problem.n_parameters}), got {reference.shape}")
+        problem = problem.rows((self._n,))
+        n_copies = 0 if copies is None else copies.shape[1]
+        self.threads = n_threads(threads)
+        # few initial conditions with many copies fill the vectors better when each copy has a reference of its own beside it
+        self._spread = (
+            n_copies > 1
+            and not interval
+            and not any(name.startswith("copy_") for name in record)
+            and -(-self._n * n_copies // LANES) * 2 < -(-self._n // LANES) * (1 + n_copies)
+        )
+        self._copies = n_copies
+        lr, targets = np.broadcast_to(problem.rate, (self._n,)), problem.targets
+        if self._spread:
+            reference = np.repeat(reference, n_copies, axis=0)
+            lr = np.repeat(lr, n_copies)
+            targets = np.repeat(targets, n_copies, axis=0) if problem.own_targets else targets
+            copies = copies.reshape(-1, 1, size)
+        rows = len(reference)
+        groups = max(1, -(-rows // LANES))
+        depth = 1 if copies is None else 1 + copies.shape[1]
+        self._size = size
+        self._slots = size + max(1, n_copies if "triangle" in record else 1)
+        self._state = aligned((groups, depth, self._slots * LANES))
+        lanes = self._state.reshape(groups, depth, self._slots, LANES)[:, :, :size]
+        self._rate = aligned((groups, LANES))
+        self._rate[...] = 1.0
+        self._rate.reshape(-1)[:rows] = lr
+        padded = np.zeros((groups * LANES, depth, size))
+        padded[:rows, 0] = reference
+        if copies is not None:
+            padded[:rows, 1:] = copies
+        lanes[...] = padded.reshape(groups, LANES, depth, size).transpose(0, 2, 3, 1)
+        self._rows = rows
+        records = steps // every + 1
+        recorded = self._recorded = {name.removeprefix("copy_") for name in record}
+        members = {name: depth if f"copy_{name}" in record else 1 for name in ("loss", "weights")}
+        shape = {
+            "loss": (rows, members["loss"], records),
+            "norm": (rows, records),
+            "weights": (rows, members["weights"], steps // snapshot + 1, size),
+            "distance": (rows, depth - 1, records),
+            "gradient": (rows, size),
+        }
+        self._out = {k: np.empty(s if k in recorded else (0,) * len(s)) for k, s in shape.items()}
+        self._nonfinite = np.full((rows, depth), -1, dtype=np.int64)
+        self._interval = interval
+        self._growth = np.zeros((rows, depth - 1, steps // every if interval else 0))
+        self._orthonormal = orthonormal
+        square = (rows, steps // interval, depth - 1, depth - 1) if "triangle" in record else (0, 0, 0, 0)
+        self._triangle = np.zeros(square)
+        self._every, self._snapshot = every, snapshot
+        _, h, c = self._sizes = problem.sizes
+        self._x = np.ascontiguousarray(problem.x.T).ravel()
+        if problem.own_targets:
+            self._y = aligned((groups, c * LANES))
+            own = np.full((groups * LANES, c), 1.0 / c)
+            own[:rows] = targets[:, 0]
+            self._y.reshape(groups, c, LANES)[...] = own.reshape(groups, LANES, c).swapaxes(1, 2)
+        else:
+            self._y = np.ascontiguousarray(targets.T).reshape(1, -1)
+        self._samples = len(problem.x)
+        self._divisor, self._decay = float(problem.divisor), float(problem.decay)
+        self._kind = (problem.sizes, problem.activation, problem.loss, problem.own_targets, tangent)
+        self._tangent = tangent
+        operations = self._samples * (3 * size + 30 * (h + c)) + (depth * size if interval else 0)
+        self.seconds_per_step = groups * LANES * depth * operations * SECONDS_PER_OPERATION / min(self.threads, groups)
+
+    @property
+    def description(self) -> str:
+        """What ran, for the result."""
+        return f"fused CPU kernel, {self.threads} thread{'s' * (self.threads > 1)}"
+
+    def _arguments(self, first: int, end: int):
+        """Kernel arguments for groups first ... end - 1."""
+        size = self._size
+        width = 4 * (self._sizes[1] + self._sizes[2]) * kernel.BLOCK * LANES
+        rows = slice(first * LANES, min(end * LANES, self._rows))
+        out = [self._out[k][rows] if self._out[k].size else self._out[k] for k in self._out]
+        return (
+            self._state[first:end],
+            self._rate[first:end],
+            aligned((size * LANES * (self._state.shape[1] if self._tangent else 1),)),
+            aligned((width,)),
+            self._x,
+            self._y[first:end] if len(self._y) > 1 else self._y,
+            self._samples,
+            self._divisor,
+            self._decay,
+        ), (
+            *out,
+            self._nonfinite[rows],
+            self._interval,
+            self._growth[rows],
+            self._orthonormal,
+            self._triangle[rows] if self._triangle.size else self._triangle,
+        )
+
+    def _call(self, first, end, start, stop, last):
+        before, after = self._arguments(first, end)
+        arguments = (*before, start, stop, last, self._every, self._snapshot, *after)
+        _compiled(self._kind, arguments)(*arguments)
+
+    def advance(self, start: int, stop: int, last: bool) -> None:
+        """Move everything from step ``start`` to ``stop``."""
+        groups = len(self._state)
+        if self.threads == 1 or groups == 1:
+            self._call(0, groups, start, stop, last)
+            return
+        parts = min(4 * self.threads, groups)  # a core that is kept from its work delays a small part only
+        cuts = [groups * i // parts for i in range(parts + 1)]
+        with ThreadPoolExecutor(self.threads) as pool:
+            futures = [pool.submit(self._call, *cut, start, stop, last) for cut in itertools.pairwise(cuts)]
+        for future in futures:
+            future.result()
+
+    def results(self) -> dict[str, np.ndarray]:
+        """Recorded arrays, the state now (reference, copies) and the first non-finite steps, in the caller's order."""
+        groups, depth, _ = self._state.shape
+        size = self._size
+        rows = self._state.reshape(groups, depth, self._slots, LANES)[:, :, :size]
+        rows = rows.transpose(0, 3, 1, 2).reshape(-1, depth, size)[: self._rows]
+        out = {k: v for k, v in self._out.items() if k in self._recorded}
+        for name in ("loss", "weights"):
+            if name in out:
+                whole = out[name]
+                out |= {name: whole[:, 0], f"copy_{name}": whole[:, 1:]}
+                out |= {"snapshots": whole} if name == "weights" else {}
+        if not self._spread:
+            out["growth"] = self._growth
+            if "triangle" in self._recorded:
+                out["triangle"] = self._triangle
+            final = {"reference": rows[:, 0].copy(), "copies": rows[:, 1:].copy()}
+            return out | final | {"nonfinite": self._nonfinite}
+        n, m = self._n, self._copies
+        one_each = {k: v[::m] for k, v in out.items() if k != "distance"}
+        if "distance" in out:
+            one_each["distance"] = out["distance"].reshape(n, m, -1)
+        nonfinite = np.column_stack([self._nonfinite[::m, 0], self._nonfinite[:, 1].reshape(n, m)])
+        return one_each | {
+            "reference": rows[::m, 0],
+            "copies": rows[:, 1].reshape(n, m, size),
+            "nonfinite": nonfinite,
+        }
