@@ -24,8 +24,8 @@ import pytest
 from tqdm import tqdm
 
 import trajlib as tl
-from trajlib.sweeps import shards as _shards
 from trajlib.sweeps import grid as sweeps
+from trajlib.sweeps import shards as _shards
 from trajlib.sweeps.grid import SweepError, SweepInterrupted, open_sweep, sweep
 
 MODULE = '''
