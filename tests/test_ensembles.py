@@ -163,7 +163,7 @@ BAD_CALLS = [
     (
         lambda: tl.train(GD, W0, 5, engine="gpu"),
         ValueError,
-        "engine must be one of 'auto', 'cpu', 'torch', got 'gpu'",
+        "engine must be one of 'auto', 'cpu', 'torch', 'generic', got 'gpu'",
     ),
     (lambda: tl.train(GD, W0, 5, engine="cpu", device="cuda"), ValueError, "runs on the CPU only"),
     (lambda: tl.train(GD, W0.astype(np.float32), 5), TypeError, "float64, got float32"),
@@ -322,7 +322,7 @@ MORE_BAD_CALLS = [
     (lambda: tl.tangent(NET, W0, np.ones((5, 1, 83)), 5), TypeError, "must be a map"),
     (lambda: tl.perturb(NET, W0, radius=1e-8, copies=2, seed=0), TypeError, "must be a map"),
     (lambda: tl.sharpness(NET, W0), TypeError, "must be a map"),
-    (lambda: tl.train(GD, W0, 5, record=None), TypeError, "record must be a tuple of names"),
+    (lambda: tl.train(GD, W0, 5, record=5), TypeError, "record must be a tuple of names"),
     (
         lambda: tl.train(
             tl.GradientDescent(tl.Perceptron(1, 2, 1, loss="half_squared_error"), REGRESSION, lr=0.1),

@@ -10,19 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import _validate
-from .dynamics.descent import TrainingMap
+from .dynamics.protocol import Dynamics, initial
 from .engines import pick
 from .engines import records as _records
+from .progress import Interrupted
 
 __all__ = ["Divergence", "Interrupted", "Trajectories", "diverge", "perturb", "train"]
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a long call. ``result`` holds everything up to the last whole step; go on from ``result.final``."""
-
-    def __init__(self, result):
-        self.result = result
-        super().__init__(f"stopped after {result.steps} steps; the result so far is in .result of this exception")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +37,7 @@ class Trajectories:
     steps : int
         Steps done.
     engine : str
-        What ran: ``"cpu"`` or ``"torch"``.
+        What ran: ``"cpu"``, ``"torch"`` or ``"generic"``.
     device : str
         Where, in words.
     """
@@ -74,8 +67,8 @@ class Divergence:
         Recorded steps.
     distance : ndarray (n, m, r)
         L1 distance between a copy and its reference, sum over all parameters of \\|w' - w\\|.
-    loss : ndarray (n, r)
-        Loss of the reference.
+    loss : ndarray (n, r) or None
+        Loss of the reference; None for a map that has none.
     final : ndarray (n, p)
         The references after the last step.
     final_copies : ndarray (n, m, p)
@@ -98,7 +91,7 @@ class Divergence:
 
     times: np.ndarray
     distance: np.ndarray = field(repr=False)
-    loss: np.ndarray = field(repr=False)
+    loss: np.ndarray | None = field(repr=False)
     final: np.ndarray = field(repr=False)
     final_copies: np.ndarray = field(repr=False)
     nonfinite_at: np.ndarray = field(repr=False)
@@ -127,11 +120,11 @@ class Divergence:
 
 
 def train(
-    gd: TrainingMap,
+    gd: Dynamics,
     w0: np.ndarray,
     steps: int,
     *,
-    record: tuple[str, ...] = ("loss",),
+    record: tuple[str, ...] | None = None,
     every: int = 1,
     weights_every: int | None = None,
     engine: str = "auto",
@@ -140,18 +133,19 @@ def train(
     threads: int | None = None,
     progress: bool | None = None,
 ) -> Trajectories:
-    """Iterate a training map from many initial conditions at once.
+    """Iterate a map from many initial conditions at once.
 
     Parameters
     ----------
-    gd : GradientDescent or SoftmaxMap
+    gd : GradientDescent, SoftmaxMap, or any map with ``step(x, t)`` or ``__call__(x)``
         The map.
     w0 : ndarray (n, p), float64
         Initial conditions, finite.
     steps : int
         How often the map is applied, >= 0.
     record : tuple of str
-        Any of "loss", "norm", "weights", "gradient_norm", "accuracy", "test_accuracy", "test_loss".
+        Any of "loss", "norm", "weights", "gradient_norm", "accuracy", "test_accuracy", "test_loss". By default the loss, or the states of
+        a map that has no loss.
     every : int
         Steps between records, >= 1.
     weights_every : int, optional
@@ -159,8 +153,9 @@ def train(
 
     Other Parameters
     ----------------
-    engine : {"auto", "cpu", "torch"}
-        ``cpu`` is bit-reproducible. ``auto`` takes it up to 20,000 parameters.
+    engine : {"auto", "cpu", "torch", "generic"}
+        ``cpu`` is bit-reproducible. ``auto`` takes it up to 20,000 parameters. ``generic`` takes any map: it calls it, or compiles it into
+        its own loop where it is Numba's.
     device : str, optional
         A torch device such as ``"cuda"``.
     dtype : {"float64", "float32"}
@@ -193,7 +188,9 @@ def train(
     ((20, 101), True)
     """
     options = {"engine": engine, "device": device, "dtype": dtype, "threads": threads, "progress": progress}
-    w0, steps, every, options = _common(gd, w0, steps, every, options)
+    gd, w0, steps, every, options = _common(gd, w0, steps, every, options)
+    if record is None:
+        record = ("loss",) if hasattr(gd, "loss") else ("weights",)
     record = _records.names(gd, record, _records.RECORDS, w0)
     snapshot = every if weights_every is None else min(_validate.count("weights_every", weights_every, 1), steps + 1)
     if snapshot % every and snapshot <= steps:
@@ -214,15 +211,13 @@ def train(
     return _interrupted(ran.interrupted, result)
 
 
-def perturb(
-    gd: TrainingMap, w0: np.ndarray, *, radius: float, copies: int, seed: int, biases: bool = False
-) -> np.ndarray:
+def perturb(gd: Dynamics, w0: np.ndarray, *, radius: float, copies: int, seed: int, biases: bool = False) -> np.ndarray:
     """Copies of each initial condition, moved by independent U(-radius, radius) in every weight.
 
     Parameters
     ----------
-    gd : GradientDescent or SoftmaxMap
-        The map whose weights these are.
+    gd : GradientDescent, SoftmaxMap, or any map
+        The map whose states these are. Of a map of the user's own, all entries are moved.
     w0 : ndarray (n, p), float64
         Initial conditions.
     radius : float
@@ -248,12 +243,17 @@ def perturb(
     ----------
     Danovski, Soriano, Lacasa, arXiv 2404.05782, section 2, and the authors' code (weights only).
     """
-    w0 = initial(gd, w0)
+    gd, w0 = initial(gd, w0)
+    return _perturbed(gd, w0, radius, copies, seed, biases)
+
+
+def _perturbed(gd: Dynamics, w0: np.ndarray, radius, copies, seed, biases) -> np.ndarray:
     radius, copies = _validate.positive("radius", radius), _validate.count("copies", copies, 1)
     seed = _validate.count("seed", seed)
     if radius > 1e300:
         raise ValueError(f"radius must leave the weights finite, got {radius!r}")
-    movable = np.ones(w0.shape[1], dtype=bool) if biases else gd.is_weight
+    movable = np.ones(w0.shape[1], dtype=bool) if biases else gd.movable
+    _records.fit_in_memory(len(w0), copies, w0.shape[1])
     moved = np.repeat(w0[:, None], copies, axis=1)
     for i in range(len(w0)):
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(i,))))
@@ -267,14 +267,14 @@ def perturb(
 
 
 def diverge(
-    gd: TrainingMap,
+    gd: Dynamics,
     w0: np.ndarray,
     *,
     steps: int,
     radius: float | None = None,
-    copies: int = 5,
-    seed: int = 0,
-    biases: bool = False,
+    copies: int | None = None,
+    seed: int | None = None,
+    biases: bool | None = None,
     perturbed: np.ndarray | None = None,
     record: tuple[str, ...] = (),
     every: int = 1,
@@ -290,14 +290,15 @@ def diverge(
 
     Parameters
     ----------
-    gd : GradientDescent or SoftmaxMap
+    gd : GradientDescent, SoftmaxMap, or any map with ``step(x, t)`` or ``__call__(x)``
         The map.
     w0 : ndarray (n, p), float64
         Initial conditions (references).
     steps : int
         How often the map is applied, >= 0.
     radius, copies, seed, biases
-        As in :func:`~trajlib.ensembles.perturb`; ``radius`` is needed unless ``perturbed`` is given.
+        As in :func:`~trajlib.ensembles.perturb`; ``radius`` is needed unless ``perturbed`` is given. Five copies, seed 0 and no biases by
+        default.
     perturbed : ndarray (n, m, p), optional
         Copies of the caller's own making, in place of ``radius``, ``copies``, ``seed`` and ``biases``.
     record : tuple of str
@@ -336,26 +337,31 @@ def diverge(
     ((10, 5, 51), (10, 51))
     """
     options = {"engine": engine, "device": device, "dtype": dtype, "threads": threads, "progress": progress}
-    w0, steps, every, options = _common(gd, w0, steps, every, options)
+    gd, w0, steps, every, options = _common(gd, w0, steps, every, options)
     record = _records.names(gd, record, _records.COPY_RECORDS, w0)
+    drawn = {"radius": radius, "copies": copies, "seed": seed, "biases": biases}
     if perturbed is None:
         if radius is None:
             raise ValueError("give radius (the size of the perturbation), or perturbed (copies of your own)")
-        perturbed = perturb(gd, w0, radius=radius, copies=copies, seed=seed, biases=biases)
-    elif radius is not None:
-        raise ValueError("give radius or perturbed, not both")
+        defaults = {"copies": 5, "seed": 0, "biases": False}
+        perturbed = _perturbed(gd, w0, **{k: defaults[k] if v is None else v for k, v in drawn.items()})
+    elif given := [name for name, value in drawn.items() if value is not None]:
+        raise ValueError(
+            f"give perturbed, or radius with copies, seed and biases, not both: perturbed came with {', '.join(given)}"
+        )
     else:
         perturbed = _validate.finite("perturbed", _validate.weights(perturbed, w0.shape[1], name="perturbed"))
         if perturbed.ndim != 3 or len(perturbed) != len(w0) or perturbed.shape[1] == 0:
             raise ValueError(f"perturbed must have shape ({len(w0)}, copies, {w0.shape[1]}), got {perturbed.shape}")
     width = 1 + len(record) + (w0.shape[1] if "weights" in record else 0)
     _records.fit_in_memory(len(w0), steps // every + 1, (1 + perturbed.shape[1]) * width)
-    wanted = {"loss", "distance", *record, *(f"copy_{name}" for name in record)}
+    loss = {"loss"} if hasattr(gd, "loss") else set()
+    wanted = {"distance", *loss, *record, *(f"copy_{name}" for name in record)}
     out, ran = _records.run(gd, w0, perturbed, steps, every, wanted, options | {"label": "diverge"})
     result = Divergence(
         times=np.arange(0, ran.steps + 1, every),
         distance=out["distance"],
-        loss=out["loss"],
+        loss=out.get("loss"),
         final=out["reference"],
         final_copies=out["copies"],
         nonfinite_at=out["nonfinite"],
@@ -369,27 +375,12 @@ def diverge(
     return _interrupted(ran.interrupted, result)
 
 
-def initial(gd, w0) -> np.ndarray:
-    """Checked initial conditions (n, p) of a training map."""
-    if not isinstance(gd, TrainingMap):
-        raise TypeError(f"the first argument must be a map such as GradientDescent, got {type(gd).__name__}")
-    w0 = _validate.finite("w0", _validate.weights(w0, gd.n_parameters, name="w0"))
-    if w0.ndim != 2 or len(w0) == 0:
-        raise ValueError(
-            f"w0 must have shape (n, {gd.n_parameters}) with n >= 1, got {w0.shape}; use w[None] for one network"
-        )
-    gd.check_rows((len(w0),))
-    return w0
-
-
 def _common(gd, w0, steps, every, options):
-    w0, steps = initial(gd, w0), _validate.count("steps", steps)
+    (gd, w0), steps = initial(gd, w0), _validate.count("steps", steps)
     options |= {"threads": _validate.threads(options["threads"])}
     every = min(_validate.count("every", every, 1), steps + 1)
-    pick(
-        gd.problem, options["engine"], options["device"], options["dtype"]
-    )  # bad names fail before anything is computed
-    return w0, steps, every, options
+    options["engine"] = pick(gd, options["engine"], options["device"], options["dtype"])
+    return gd, w0, steps, every, options
 
 
 def _interrupted(stopped: bool, result):

@@ -156,7 +156,7 @@ def distances(div: Divergence, conditions: Sequence[int] = range(6), *, yscale: 
     for ax in axes.flat[len(conditions) :]:
         ax.set_axis_off()
     for k, (ax, i) in enumerate(zip(axes.flat, conditions, strict=False)):
-        right = divergence_panel(ax, div.times, div.distance[i] / div.radius, div.loss[i])
+        right = divergence_panel(ax, div.times, div.distance[i] / div.radius, None if div.loss is None else div.loss[i])
         ax.set(title=f"initial condition {i}", yscale=yscale)
         if right is not None and (k % columns == columns - 1 or i == conditions[-1]):
             right.set_ylabel("loss", color=COLOURS["vermilion"])
@@ -194,8 +194,9 @@ def fitted_distances(div: Divergence, fit: ExpansionFit, conditions: Sequence[in
         row[1].set_yscale("log")
         row[2].plot(div.times[-50:], div.distance[i, :, -50:].mean(axis=0), color=INK, marker=".", ls="-", lw=0.8, ms=3)
         row[2].ticklabel_format(useOffset=False)
-        row[3].plot(div.times, div.loss[i], color=COLOURS["blue"], lw=0.8)
-        row[3].set_yscale("log")
+        if div.loss is not None:
+            row[3].plot(div.times, div.loss[i], color=COLOURS["blue"], lw=0.8)
+            row[3].set_yscale("log")
         row[0].set_ylabel(f"condition {i}\ndistance")
     for ax, title in zip(
         axes[0], (f"distance, {div.steps:,} steps", "first 200 steps", "last 50 steps", "loss"), strict=True

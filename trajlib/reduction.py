@@ -115,7 +115,7 @@ def _checked(gd) -> GradientDescent:
     if not isinstance(gd, GradientDescent):
         raise TypeError(f"the first argument must be a GradientDescent, got {type(gd).__name__}")
     net = gd.network
-    if net.loss != "cross_entropy" or net.activation == "relu" or gd.weight_decay:
+    if net.loss != "cross_entropy" or net.act.limits is None or gd.weight_decay:
         raise ValueError(
             "the softmax map is what is left of cross_entropy with units that saturate (sigmoid, tanh), without weight decay; got "
             f"{net.loss}, {net.activation}, weight_decay={gd.weight_decay}"
@@ -167,7 +167,8 @@ def collapse(gd: GradientDescent, weights: np.ndarray, *, tolerance: float = 0.0
     n, h = len(flat), net.n_hidden
     distance, active, square = np.empty((n, h)), np.empty((n, h), dtype=np.int8), np.empty(n)
     logits, spread = np.empty((n, net.n_outputs)), np.empty(n)
-    lower = 0.0 if net.activation == "sigmoid" else -1.0
+    assert net.act.limits is not None  # checked above
+    lower = net.act.limits[0]
     rows = max(1, _CHUNK_BYTES // (8 * len(gd.task.x) * h))
 
     def measure(part: slice) -> None:

@@ -173,7 +173,7 @@ def test_parameters_for_other_states_are_refused():
         tl.train(tl.SoftmaxMap(np.array([1.0, 2.0]), P), np.zeros((3, 3)), 1)
     with pytest.raises(ValueError, match="p must be one set of proportions or one a network"):
         tl.train(tl.SoftmaxMap(1.0, PS), np.zeros((3, 3)), 1)
-    with pytest.raises(ValueError, match=r"w0 must have shape \(\.\.\., 3\)"):
+    with pytest.raises(ValueError, match=r"w0 must have shape \(n, 3\)"):
         tl.train(tl.SoftmaxMap(1.0, P), np.zeros((3, 4)), 1)
 
 

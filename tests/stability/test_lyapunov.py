@@ -201,7 +201,7 @@ def test_sharpness_is_the_largest_curvature():
         (lambda: tl.lyapunov_spectrum(HenonMap(), np.zeros((1, 2)), 100, k=0), ValueError, "k must be"),
         (lambda: tl.lyapunov_spectrum(lambda w: w, np.zeros((1, 2)), 100), TypeError, "jacobian"),
         (
-            lambda: tl.lyapunov_spectrum(HenonMap(), np.zeros((1, 2)), 100, vectors=np.zeros((1, 1, 2))),
+            lambda: tl.lyapunov_spectrum(HenonMap(), np.zeros((1, 2)), 100, vectors=np.zeros((2, 1, 2))),
             ValueError,
             "vectors must have shape",
         ),

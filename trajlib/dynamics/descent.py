@@ -7,37 +7,51 @@ the engine's own, so that iterating ``gd(w)`` by hand gives the bits that ``trai
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from .. import _validate
 from ..engines import Problem, iterate, pick
+from ..models.cost import residual, total_cost
 from ..models.perceptron import Perceptron
 from ..tasks.small import Task
+from .protocol import Dynamics
 
 __all__ = ["GradientDescent", "TrainingMap"]
 
 _CHUNK_BYTES = 1 << 26
 
 
-class TrainingMap:
+class TrainingMap(Dynamics):
     """What the maps share that the engines run: state, loss and gradient come from the engine, so that iterating by hand gives its bits."""
 
     problem: Problem
 
     @property
-    def n_parameters(self) -> int:
+    def size(self) -> int:  # type: ignore[override]
         """Length of a state vector."""
         return self.problem.n_parameters
 
     @property
     def is_weight(self) -> np.ndarray:
         """(n_parameters,) bool: which entries :func:`~trajlib.ensembles.perturb` moves unless it is told to move all."""
-        return np.ones(self.n_parameters, dtype=bool)
+        return super().movable
 
-    def check_rows(self, lead: tuple[int, ...]) -> None:
-        """Raise where the parameters of the map do not fit networks with leading axes ``lead``."""
-        raise NotImplementedError
+    @property
+    def movable(self) -> np.ndarray:
+        """The same, under the protocol's name."""
+        return self.is_weight
+
+    @property
+    def independent(self) -> bool:
+        """Whether no learning rate and no target belongs to one place of the batch."""
+        return np.ndim(self.problem.rate) == 0 and self.shared_loss
+
+    @property
+    def shared_loss(self) -> bool:
+        """Whether all networks of a batch have the same targets."""
+        return not self.problem.own_targets
 
     def jacobian(self, w: np.ndarray) -> np.ndarray:
         """Jacobian of the map, I - rate * Hessian, (..., p, p)."""
@@ -57,8 +71,29 @@ class TrainingMap:
         """One short call of the fused engine over all leading axes."""
         problem = self.problem if steps else self.problem._replace(rate=1.0)  # without a step, the rate does not matter
         rows = w.reshape(-1, w.shape[-1])
-        call = {"steps": steps, "every": max(1, steps), "record": record, "engine": "cpu", "progress": False}
+        call: dict[str, Any] = {
+            "steps": steps,
+            "every": max(1, steps),
+            "record": record,
+            "engine": "cpu",
+            "progress": False,
+        }
         return iterate(problem.rows(w.shape[:-1]), rows, **call)[0]
+
+    def jvp(self, z: np.ndarray, V: np.ndarray, t: int = 0) -> np.ndarray:
+        """Tangent vectors V (..., k, p) at weights z (..., p) after a step, V - lr H V, without a Hessian: (..., k, p)."""
+        z, V = self._flat(z), _validate.weights(V, self.size, name="V")
+        lead = z.shape[:-1]
+        if V.shape[:-2] != lead or V.ndim < 2:
+            raise ValueError(f"V must have shape {(*lead, 'k', self.size)}, k vectors at each state, got {V.shape}")
+        self.check_rows(lead)
+        rows, vectors = z.reshape(-1, self.size), np.ascontiguousarray(V).reshape(-1, *V.shape[-2:])
+        out = iterate(self.problem.rows(lead), rows, vectors, steps=1, tangent=True, progress=False)[0]
+        return out["copies"].reshape(V.shape)
+
+    def step(self, z: np.ndarray, t: int = 0) -> np.ndarray:
+        """The next state, (..., p): one step of gradient descent. It does not depend on t."""
+        return self(z)
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
         """The next state, (..., p): one step of gradient descent."""
@@ -167,7 +202,9 @@ class GradientDescent(TrainingMap):
             return super().loss(w)
         w = self._flat(w)
         penalty = 0.5 * self.weight_decay * (w * w).sum(axis=-1)
-        return _total_loss(self.network, w, self.task.x, self.targets) / self.divisor + penalty
+        return (
+            total_cost(self.network.loss, self.network.outputs(w, self.task.x), self.targets) / self.divisor + penalty
+        )
 
     def gradient(self, w: np.ndarray) -> np.ndarray:
         """Gradient of the loss, (..., p)."""
@@ -183,9 +220,9 @@ class GradientDescent(TrainingMap):
     def _matrix_gradient(self, w: np.ndarray) -> np.ndarray:
         """Gradient by matrix products, (n, p): for networks beyond the fused engine."""
         hidden = self.network.hidden(w, self.task.x)
-        delta = _residual(self.network, self.network.outputs(w, self.task.x), self.targets)
+        delta = residual(self.network.loss, self.network.outputs(w, self.task.x), self.targets)
         W2 = self.network.unpack(w).W2
-        g = (delta @ W2.swapaxes(-1, -2)) * _slope(self.network, hidden)
+        g = (delta @ W2.swapaxes(-1, -2)) * self.network.act.slope(hidden, 0.0)
         sums = self.network.pack(self.task.x.T @ g, g.sum(-2), hidden.swapaxes(-1, -2) @ delta, delta.sum(-2))
         return sums / self.divisor + self.weight_decay * w
 
@@ -208,8 +245,9 @@ class GradientDescent(TrainingMap):
         net, x, n = self.network, self.task.x, len(self.task.x)
         d, h, c = net.n_inputs, net.n_hidden, net.n_outputs
         hidden, outputs = net.hidden(w, x), net.outputs(w, x)
-        delta, W2 = _residual(net, outputs, self.targets), net.unpack(w).W2
-        slope, curvature = _slope(net, hidden), _curvature(net, hidden)
+        delta, W2 = residual(net.loss, outputs, self.targets), net.unpack(w).W2
+        slope = net.act.slope(hidden, 0.0)
+        curvature = slope * net.act.bend(hidden, 0.0)
         x1 = np.concatenate([x, np.ones((n, 1))], axis=1)
         h1 = np.concatenate([hidden, np.ones((len(w), n, 1))], axis=2)
         cut = (d + 1) * h
@@ -255,7 +293,7 @@ class GradientDescent(TrainingMap):
     def test_loss(self, w: np.ndarray) -> np.ndarray:
         """Loss on the test part, without penalty, (...); a mean for cross entropy, a sum for half squared error."""
         x, y = self._part("test")
-        total = _total_loss(self.network, self._flat(w), x, self._targets(y))
+        total = total_cost(self.network.loss, self.network.outputs(self._flat(w), x), self._targets(y))
         return total / (len(x) if self.network.loss == "cross_entropy" else 1)
 
     def _targets(self, y: np.ndarray) -> np.ndarray:
@@ -268,38 +306,3 @@ class GradientDescent(TrainingMap):
         if len(x) == 0:
             raise ValueError(f"task {self.task.name!r} has no test part; give it x_test and y_test")
         return x, y
-
-
-def _residual(net: Perceptron, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Derivative of one sample's loss by its outputs."""
-    if net.loss == "half_squared_error":
-        return outputs - targets
-    from scipy.special import softmax
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        return softmax(outputs, axis=-1) - targets
-
-
-def _total_loss(net: Perceptron, w: np.ndarray, x: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Sum of the samples' losses."""
-    outputs = net.outputs(w, x)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if net.loss == "half_squared_error":
-            return 0.5 * ((outputs - targets) ** 2).sum(axis=(-1, -2))
-        from scipy.special import logsumexp
-
-        return (logsumexp(outputs, axis=-1) - (outputs * targets).sum(axis=-1)).sum(axis=-1)
-
-
-def _slope(net: Perceptron, hidden: np.ndarray) -> np.ndarray:
-    """First derivative of the activation, from its value."""
-    if net.activation == "sigmoid":
-        return hidden * (1.0 - hidden)
-    return 1.0 - hidden * hidden if net.activation == "tanh" else (hidden > 0).astype(np.float64)
-
-
-def _curvature(net: Perceptron, hidden: np.ndarray) -> np.ndarray:
-    """Second derivative of the activation, from its value."""
-    if net.activation == "sigmoid":
-        return hidden * (1.0 - hidden) * (1.0 - 2.0 * hidden)
-    return -2.0 * hidden * (1.0 - hidden * hidden) if net.activation == "tanh" else np.zeros_like(hidden)

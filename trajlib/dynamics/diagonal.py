@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
+from .protocol import Dynamics
 
 __all__ = ["DiagonalNetwork", "check_data"]
 
 
 @dataclass(frozen=True, eq=False)
-class DiagonalNetwork:
+class DiagonalNetwork(Dynamics):
     """Training of a diagonal linear network by gradient descent, as a map of w = (u, v) to itself.
 
-    It has the protocol of the maps in :mod:`trajlib.dynamics.reference`, so that :func:`~trajlib.stability.lyapunov.lyapunov_spectrum`
-    takes it: small learning rates follow the gradient flow at time t = lr * step, large ones do not. Sums run over inputs and over
+    Small learning rates follow the gradient flow at time t = lr * step, large ones do not. Sums run over inputs and over
     samples in their order, without BLAS, so that an orbit has the same bits on any machine, also where it is chaotic.
 
     Attributes
@@ -64,9 +64,23 @@ class DiagonalNetwork:
         object.__setattr__(self, "weight_decay", _validate.positive("weight_decay", self.weight_decay, zero=True))
 
     @property
-    def n_parameters(self) -> int:
+    def size(self) -> int:  # type: ignore[override]
         """2 d."""
         return 2 * self.x.shape[1]
+
+    @property
+    def independent(self) -> bool:
+        """Whether all networks have one learning rate."""
+        return np.ndim(self.lr) == 0
+
+    @property
+    def shared_loss(self) -> bool:
+        """Always: networks of a batch differ in their learning rates alone."""
+        return True
+
+    def check_rows(self, lead: tuple[int, ...]) -> None:
+        """Raise where there are learning rates for other networks than those with leading axes ``lead``."""
+        _validate.fits("lr", "one number", np.shape(self.lr), lead)
 
     def init(self, init_scale: float, n: int = 1) -> np.ndarray:
         """The model's initial condition u = v = init_scale, n times, (n, 2 d)."""
@@ -97,9 +111,19 @@ class DiagonalNetwork:
         hessian[..., diagonal, diagonal] += np.concatenate([g, -g], axis=-1) + self.weight_decay
         return hessian
 
-    def __call__(self, w: np.ndarray) -> np.ndarray:
-        """The weights after a step, (..., 2 d)."""
-        return w - self._rate(np.shape(w)[:-1]) * self.gradient(w)
+    def step(self, z: np.ndarray, t: int = 0) -> np.ndarray:
+        """The weights after a step, (..., 2 d). It does not depend on t."""
+        return z - self._rate(np.shape(z)[:-1]) * self.gradient(z)
+
+    def jvp(self, z: np.ndarray, V: np.ndarray, t: int = 0) -> np.ndarray:
+        """Tangent vectors V (..., k, 2 d) at weights z after a step, V - lr H V, without a Hessian."""
+        g = _ordered_product(self._residual(z), self.x)
+        sign = np.repeat([1.0, -1.0], self.x.shape[1])
+        moved = (sign * z)[..., None, :] * V  # d theta = u du - v dv
+        back = (moved[..., : self.x.shape[1]] + moved[..., self.x.shape[1] :]) @ self.x.T @ self.x
+        change = (sign * z)[..., None, :] * np.concatenate([back, back], axis=-1)
+        change += (np.concatenate([g, -g], axis=-1) + self.weight_decay)[..., None, :] * V
+        return V - self._rate(np.shape(z)[:-1])[..., None] * change
 
     def jacobian(self, w: np.ndarray) -> np.ndarray:
         """Jacobian of the map, 1 - lr * Hessian, (..., 2 d, 2 d)."""
@@ -111,7 +135,7 @@ class DiagonalNetwork:
 
     def _rate(self, lead: tuple[int, ...]) -> np.ndarray:
         """Learning rates of networks with leading axes ``lead``, to multiply their weights by."""
-        _validate.fits("lr", "one number", np.shape(self.lr), lead)
+        self.check_rows(lead)
         return np.asarray(self.lr)[..., None]
 
     def orbit(self, w0: np.ndarray, steps: int, every: int = 1) -> np.ndarray:

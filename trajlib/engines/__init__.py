@@ -1,38 +1,80 @@
 """How a map is iterated fast. An engine holds the state of one ensemble and moves it; the loop around it is here.
 
-``cpu`` is fused and bit-reproducible, ``torch`` is batched matrix products on any device. Both are driven in pieces short enough to
-show progress and to stop between two steps; where the pieces are cut changes nothing in the result.
+``cpu`` is fused and bit-reproducible, ``torch`` is batched matrix products on any device, ``generic`` takes any map. All are driven in
+pieces short enough to show progress and to stop between two steps; where the pieces are cut changes nothing in the result.
+
+An engine is a module with an ``ENGINE``, and a line of ``REGISTRY``.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
-from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from .. import _validate
-from ..progress import progress_bar
+from ..progress import progress_bar, set_up
 
-__all__ = ["ENGINES", "Problem", "iterate", "n_threads", "pick"]
+__all__ = ["REGISTRY", "Engine", "Plan", "Problem", "Ran", "Record", "Run", "iterate", "n_threads", "pick"]
 
-ENGINES = ("auto", "cpu", "torch")
+REGISTRY = {
+    "cpu": "fused",
+    "torch": "torch",
+    "generic": "generic",
+}
+"""Each engine's name and its module; ``auto`` takes the first that suits."""
 DTYPES = ("float64", "float32")
 FUSED_LIMIT = 20_000
 """Parameters up to which ``auto`` takes the fused engine: beyond, matrix products reuse the cache better than it does."""
-SNAPSHOTS = ("weights", "copy_weights", "snapshots")
-"""Records of states, which may be made more rarely than the others."""
 PIECE = 0.2
 """Seconds between two looks at the keyboard."""
+WIPED_OUT = 1e-300
+"""A tangent vector shorter than this after a step has exponent -inf."""
+RESOLVED = 1e-13
+"""A direction that has grown by less than this times the leading one since the vectors were last made orthonormal is lost in rounding: its
+growth is nan. The one rule of all engines."""
+
+
+class Record(NamedTuple):
+    """What can be recorded: which axis of its array runs over the records (0: it is made once), and whether it is a state, which may be
+    recorded more rarely."""
+
+    axis: int
+    state: bool = False
+
+
+RECORDS = {
+    "loss": Record(1),
+    "norm": Record(1),
+    "weights": Record(1, state=True),
+    "gradient_norm": Record(1),
+    "accuracy": Record(1),
+    "test_accuracy": Record(1),
+    "test_loss": Record(1),
+    "copy_loss": Record(2),
+    "copy_weights": Record(2, state=True),
+    "copy_accuracy": Record(2),
+    "copy_test_accuracy": Record(2),
+    "copy_test_loss": Record(2),
+    "snapshots": Record(2, state=True),
+    "distance": Record(2),
+    "growth": Record(2),
+    "gradient": Record(0),
+    "triangle": Record(0),
+}
 
 
 class Problem(NamedTuple):
-    """What an engine iterates: gradient descent of networks with one hidden layer (or none), as arrays and numbers.
+    """What the fused and the torch engine iterate: gradient descent of networks with one hidden layer (or none), as arrays and numbers.
 
     Attributes
     ----------
@@ -83,16 +125,123 @@ class Problem(NamedTuple):
         shape = (1, self.sizes[2])
         return self._replace(rate=rate, targets=np.broadcast_to(self.targets, (*lead, *shape)).reshape(-1, *shape))
 
+    def some(self, rows: slice) -> Problem:
+        """The problem of some of the networks that all rates and targets are written out for."""
+        rate = self.rate[rows] if isinstance(self.rate, np.ndarray) else self.rate
+        return self._replace(rate=rate, targets=self.targets[rows] if self.own_targets else self.targets)
 
-def pick(problem: Problem, engine: str = "auto", device: str | None = None, dtype: str = "float64") -> str:
-    """The engine that ``engine`` means for this problem: ``"cpu"`` or ``"torch"``.
+
+class Plan(NamedTuple):
+    """What an engine is to do.
+
+    Attributes
+    ----------
+    reference : ndarray (n, p)
+        States to start from.
+    copies : ndarray (n, m, p) or None
+        Copies of them, or tangent vectors.
+    steps, every, snapshot : int
+        Steps in all, between records, and between records of states.
+    record : frozenset of str
+        Names of :data:`RECORDS` that the engine makes itself.
+    tangent : bool
+        Whether the copies are tangent vectors.
+    interval : int
+        Steps between two orthonormalisations of the tangent vectors; 0 for none. ``growth`` is recorded with it.
+    orthonormal : bool
+        Whether they are orthonormal to begin with and are to be taken as they are.
+    start : int
+        Steps that were done before, for a map that depends on time.
+    threads : int or None
+        Of the CPU.
+    device, dtype
+        Of the torch engine.
+    """
+
+    reference: np.ndarray
+    copies: np.ndarray | None
+    steps: int
+    every: int = 1
+    snapshot: int = 1
+    record: frozenset[str] = frozenset()
+    tangent: bool = False
+    interval: int = 0
+    orthonormal: bool = False
+    start: int = 0
+    threads: int | None = None
+    device: str | None = None
+    dtype: str = "float64"
+
+
+class Run(Protocol):
+    """What an engine offers to the loop: one ensemble on its way."""
+
+    seconds_per_step: float
+
+    @property
+    def description(self) -> str:
+        """Where it runs, in words."""
+
+    def prepare(self) -> None:
+        """What has to be done before the first step, such as compiling."""
+
+    def advance(self, start: int, stop: int, last: bool) -> None:
+        """Move everything from step ``start`` to ``stop``; record the state at ``stop`` if ``last``."""
+
+    def results(self) -> dict[str, np.ndarray]:
+        """Everything recorded, and the state now."""
+
+
+class Engine(NamedTuple):
+    """An engine's entry in the register.
+
+    Attributes
+    ----------
+    records : frozenset of str
+        What it records on its way; all else is computed from the states.
+    refuses : callable
+        ``refuses(what, device, dtype)``: why it cannot run this, or None.
+    suits : callable
+        ``suits(what, device, dtype)``: whether ``auto`` may take it.
+    start : callable
+        ``start(what, plan)``: the :class:`Run`.
+    """
+
+    records: frozenset[str]
+    refuses: Callable[[Any, str | None, str], str | None]
+    suits: Callable[[Any, str | None, str], bool]
+    start: Callable[[Any, Plan], Run]
+
+
+class Ran(NamedTuple):
+    """How a run went: steps done, whether Ctrl-C was pressed, the engine's name, and where it ran in words."""
+
+    steps: int
+    interrupted: bool
+    engine: str
+    device: str
+
+
+def registered(name: str) -> Engine:
+    """The engine of a name; what it needs is imported when it starts."""
+    return importlib.import_module(f"{__name__}.{REGISTRY[name]}").ENGINE
+
+
+def problem_of(what: Any) -> Problem | None:
+    """The arrays and numbers that the fused and the torch engine take, None for a map that is no perceptron's training."""
+    return what if isinstance(what, Problem) else what.problem
+
+
+def pick(what: Any, engine: str = "auto", device: str | None = None, dtype: str = "float64") -> str:
+    """The engine that ``engine`` means for a map.
 
     Parameters
     ----------
-    problem : Problem
+    what : Dynamics or Problem
         What is to be iterated.
-    engine : {"auto", "cpu", "torch"}
-        ``auto`` takes ``cpu`` up to 20,000 parameters unless a device or float32 is asked for, else ``torch``.
+    engine : {"auto", "cpu", "torch", "generic"}
+        ``auto`` takes ``cpu`` up to 20,000 parameters unless a device or float32 is asked for, else ``torch``; for maps that are no
+        perceptron's training, ``generic``.
     device : str, optional
         A torch device, for example ``"cuda"``.
     dtype : {"float64", "float32"}
@@ -101,26 +250,25 @@ def pick(problem: Problem, engine: str = "auto", device: str | None = None, dtyp
     Raises
     ------
     ValueError
-        If a name is unknown, or ``cpu`` is asked for together with another device or float32.
+        If a name is unknown, or the engine cannot do what is asked for.
     """
-    _validate.choice("engine", engine, ENGINES)
+    _validate.choice("engine", engine, ("auto", *REGISTRY))
     _validate.choice("dtype", dtype, DTYPES)
-    if engine == "cpu" and device not in (None, "cpu"):
-        raise ValueError(f"engine='cpu' runs on the CPU only, got device={device!r}; use engine='torch'")
-    if engine == "cpu" and dtype != "float64":
-        raise ValueError(f"engine='cpu' computes in float64 only, got dtype={dtype!r}; use engine='torch'")
-    if engine != "auto":
-        return engine
-    if device is not None or dtype != "float64":
-        return "torch"
-    return "cpu" if problem.n_parameters <= FUSED_LIMIT else "torch"
+    if engine == "auto":
+        engine = next((name for name in REGISTRY if registered(name).suits(what, device, dtype)), "generic")
+    if why := registered(engine).refuses(what, device, dtype):
+        raise ValueError(why)
+    return engine
 
 
 def time_axis(name: str) -> int:
-    """Which axis of an engine's array runs over the records: 1, or 2 where there is one of copies; 0 where there is none."""
-    if name in ("distance", "growth", "snapshots") or name.startswith("copy_"):
-        return 2
-    return 1 if name in ("loss", "norm", "weights", "accuracy", "test_loss", "test_accuracy", "gradient_norm") else 0
+    """Which axis of an engine's array runs over the records; 0 where there is none."""
+    return RECORDS[name].axis if name in RECORDS else 0
+
+
+def is_state(name: str) -> bool:
+    """Whether a record is one of states, which may be made more rarely than the others."""
+    return name in RECORDS and RECORDS[name].state
 
 
 def during(name: str, start: int, stop: int | None, step: int = 1) -> tuple[slice, ...]:
@@ -140,47 +288,55 @@ def n_threads(threads: int | None) -> int:
     return os.cpu_count() or 1
 
 
-def from_disk_cache(compiled, stacklevel: int):
-    """``compiled(cache)`` with Numba's cache on disk, or without it where there is no place for one; the caller's user is warned."""
-    try:
-        return compiled(True)
-    except (RuntimeError, OSError) as error:  # no place for a cache, the folder went away, or the disk is full
-        warnings.warn(
-            f"compiled code cannot be cached on disk ({error}); every new process will compile it again, a few seconds each time. "
-            "Set the environment variable NUMBA_CACHE_DIR to a folder that can be written to",
-            RuntimeWarning,
-            stacklevel=stacklevel,
+def from_disk_cache(decorated: Callable[[bool], Any], signature) -> Any:
+    """A function compiled for a signature, from Numba's cache on disk where that works; where not, the user is warned.
+
+    ``decorated(cache)`` gives the dispatcher. Cache files that are empty, cut or overwritten are thrown away and written again.
+    """
+    import numba
+
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        raise RuntimeError(
+            "the environment variable NUMBA_DISABLE_JIT is set, and this part of trajlib is machine code only: unset it "
+            "(engine='torch' and engine='generic' do without)"
         )
-        return compiled(False)
+    for _ in range(2):
+        function: Any = None
+        try:
+            function = decorated(True)
+            function.compile(signature)
+            return function
+        except numba.core.errors.NumbaError:
+            raise
+        except Exception as error:  # no place for a cache, a full disk, or whatever unpickling damaged files comes to
+            reason = error
+            with suppress(Exception):
+                function._cache.flush()
+    function = decorated(False)
+    function.compile(signature)  # a fault of the code itself, and not of the cache, comes up here again
+    warnings.warn(
+        f"compiled code cannot be cached on disk ({reason}); every new process will compile it again, a few seconds each time. "
+        "Set the environment variable NUMBA_CACHE_DIR to a folder that can be written to",
+        RuntimeWarning,
+        stacklevel=_frames_of_ours(),
+    )
+    return function
 
 
-class Ran(NamedTuple):
-    """How a run went: steps done, whether Ctrl-C was pressed, the engine's name, and where it ran in words."""
-
-    steps: int
-    interrupted: bool
-    engine: str
-    device: str
-
-
-class Run(Protocol):
-    """What an engine offers to the loop: one ensemble on its way."""
-
-    seconds_per_step: float
-
-    @property
-    def description(self) -> str:
-        """Where it runs, in words."""
-
-    def advance(self, start: int, stop: int, last: bool) -> None:
-        """Move everything from step ``start`` to ``stop``; record the state at ``stop`` if ``last``."""
-
-    def results(self) -> dict[str, np.ndarray]:
-        """Everything recorded, and the state now."""
+def _frames_of_ours() -> int:
+    """The level at which a warning of the caller points at the first code outside the library (and the standard library's threads)."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
+        "trajlib",
+        "concurrent",
+        "threading",
+    ):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 @contextmanager
-def _ctrl_c_waits():
+def ctrl_c_waits():
     """Ctrl-C fills the list that this gives, to be looked at between two pieces; pressed again, it interrupts at once."""
     pressed: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
@@ -200,34 +356,30 @@ def _ctrl_c_waits():
 
 
 def iterate(
-    problem: Problem, reference, copies=None, *, steps, every=1, snapshot=None, record=frozenset(), engine="auto",
-    device=None, threads=None, progress=None, label="steps", tangent=False, interval=0, dtype="float64",
-    orthonormal=False,
-):  # fmt: skip
-    """Apply the map of a problem ``steps`` times to references (n, p) and to their copies, or its tangent map to vectors (n, m, p).
+    what: Any, reference: np.ndarray, copies: np.ndarray | None = None, *, steps: int, every: int = 1, snapshot: int | None = None,
+    record=frozenset(), engine: str = "auto", device: str | None = None, threads: int | None = None, progress: Any = None,
+    label: str = "steps", tangent: bool = False, interval: int = 0, dtype: str = "float64", orthonormal: bool = False, start: int = 0,
+) -> tuple[dict[str, np.ndarray], Ran]:  # fmt: skip
+    """Apply a map ``steps`` times to references (n, p) and to their copies, or its tangent map to vectors (n, m, p).
 
-    Records are made every ``every`` steps, those of the weights every ``snapshot`` steps. Tangent vectors that are ``orthonormal``
-    already, from an earlier stretch of the fused engine, are taken as they are.
+    What each argument means is said in :class:`Plan`. ``progress`` may be a bar that is under way already.
 
     Returns the engine's arrays (see ``FusedRun.results``), and what ran.
     """
-    name = pick(problem, engine, device, dtype)
-    run: Run
-    snapshot = every if snapshot is None else snapshot
-    options = {"steps": steps, "every": every, "snapshot": snapshot, "record": frozenset(record)}
-    options |= {"tangent": tangent, "interval": interval}
-    if name == "cpu":
-        from .fused.cpu import FusedRun
-
-        run = FusedRun(problem, reference, copies, threads=threads, orthonormal=orthonormal, **options)
-    else:
-        from .torch.run import TorchRun
-
-        run = TorchRun(problem, reference, copies, device=device, dtype=dtype, **options)
+    name = pick(what, engine, device, dtype)
+    plan = Plan(
+        reference, copies, steps, every, every if snapshot is None else snapshot, frozenset(record), tangent, interval, orthonormal,
+        start, threads, device, dtype,
+    )  # fmt: skip
+    run = registered(name).start(what, plan)
+    own = progress is None or isinstance(progress, bool)
+    bar = progress_bar(progress, steps, label) if own else progress
+    weight = 1 if own else len(reference)
     done, pace = 0, run.seconds_per_step
-    bar = progress_bar(progress, steps, label)
     try:
-        with _ctrl_c_waits() as pressed:
+        with ctrl_c_waits() as pressed:
+            with set_up(bar):
+                run.prepare()
             while True:
                 stop = min(steps, done + max(1, int(PIECE / max(pace, 1e-9))))
                 began = time.perf_counter()
@@ -235,7 +387,7 @@ def iterate(
                 if stop > done:
                     pace = 0.5 * (pace + (time.perf_counter() - began) / (stop - done))
                 if bar is not None:
-                    bar.update(stop - done)
+                    bar.update(weight * (stop - done))
                 done = stop
                 if done == steps:
                     break
@@ -243,13 +395,15 @@ def iterate(
                     run.advance(done, done, True)
                     break
     finally:
-        if bar is not None:
+        if own and bar is not None:
             bar.close()
     results = run.results()
     records = done // every + 1
     if done < steps:
         for key, value in results.items():
             if time_axis(key):
-                kept = done // snapshot + 1 if key in SNAPSHOTS else records - (key == "growth")
+                kept = done // plan.snapshot + 1 if is_state(key) else records - (key == "growth")
                 results[key] = value[during(key, 0, kept)]
+            elif key == "triangle":
+                results[key] = value[:, : done // interval]
     return results, Ran(done, bool(pressed), name, run.description)

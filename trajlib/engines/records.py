@@ -8,37 +8,35 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from .. import _validate
-from . import SNAPSHOTS, during, iterate, n_threads, pick, time_axis
+from . import during, is_state, iterate, n_threads, registered, time_axis
 
 RECORDS = ("loss", "norm", "weights", "gradient_norm", "accuracy", "test_accuracy", "test_loss")
 COPY_RECORDS = ("loss", "weights", "accuracy", "test_accuracy", "test_loss")
 """What can be recorded of networks, and of networks together with their copies."""
-DERIVED = {"cpu": ("gradient_norm", "accuracy", "test_accuracy", "test_loss"), "torch": ("gradient_norm",)}
-"""What each engine leaves to be computed from the weights."""
 BUFFER_BYTES = 1 << 27
 BLOCK = 1 << 18
 """Bytes of weights between two looks at them, and numbers of a block of states whose outputs fit the cache."""
 
 
 def names(gd, record, allowed: tuple[str, ...], w0: np.ndarray) -> tuple[str, ...]:
-    """The records asked for, checked; what this task cannot give fails here, not after the run."""
+    """The records asked for, checked; what this map cannot give fails here, not after the run."""
     record = (record,) if isinstance(record, str) else record
     if not isinstance(record, tuple | list | set | frozenset):
         raise TypeError(f"record must be a tuple of names such as ('loss', 'weights'), got {record!r}")
     for name in record:
         _validate.choice("record", name, allowed)
-        if name in DERIVED["cpu"]:
-            _derive(gd, name, w0[:1], 1)
+        if name in _DERIVED and not (name == "loss" and gd.problem is not None):
+            _derive(gd, name, w0[:1] if gd.shared_loss else w0, 1)
     return tuple(record)
 
 
 def run(gd, w: np.ndarray, copies: np.ndarray | None, steps: int, every: int, record: set[str], options: dict):
     """Iterate a map, and give all of ``record`` (engine's names): the arrays of :func:`~trajlib.engines.iterate`, and what ran."""
-    engine = pick(gd.problem, options["engine"], options["device"], options["dtype"])
+    engine = registered(options["engine"])
     snapshot = options.pop("snapshot", every)
-    derived = {name for name in record if name.removeprefix("copy_") in DERIVED[engine]}
+    derived = {name for name in record if name not in engine.records}
     if not derived:
-        return iterate(gd.problem, w, copies, steps=steps, every=every, snapshot=snapshot, record=record, **options)
+        return iterate(gd, w, copies, steps=steps, every=every, snapshot=snapshot, record=record, **options)
     m = 0 if copies is None else copies.shape[1]
     records = max(1, BUFFER_BYTES // (8 * w.size * (1 + m) or 1))
     asked = (record - derived) | {"copy_weights" if m else "weights"}
@@ -46,12 +44,10 @@ def run(gd, w: np.ndarray, copies: np.ndarray | None, steps: int, every: int, re
     kept = {"snapshots" if name == "copy_weights" else name for name in record}
     nonfinite = np.full((len(w), 1 + m), -1, dtype=np.int64)
     done = count = 0
-    stride = {
-        name: max(1, snapshot // every) if name in SNAPSHOTS else 1 for name in kept
-    }  # of its records, one is kept
+    stride = {name: max(1, snapshot // every) if is_state(name) else 1 for name in kept}  # of its records, one is kept
     while True:
         length = min(records * every, steps - done)
-        out, ran = iterate(gd.problem, w, copies, steps=length, every=every, record=asked, **options)
+        out, ran = iterate(gd, w, copies, steps=length, every=every, record=asked, start=done, **options)
         n = ran.steps
         more = done + n < steps and not ran.interrupted
         new = n // every + (0 if more and n % every == 0 else 1)  # the next piece records this state again
@@ -76,21 +72,11 @@ def run(gd, w: np.ndarray, copies: np.ndarray | None, steps: int, every: int, re
 
 def _derive(gd, name: str, weights: np.ndarray, threads: int | None) -> np.ndarray:
     """A record (...) of states (..., p), some at a time: what lies between, an output for each sample, stays in the cache."""
-    if name != "gradient_norm" and not hasattr(gd, "network"):
-        raise ValueError(f"record {name!r} needs a network and its task, and {type(gd).__name__} has none")
-    if name == "gradient_norm":
-
-        def of(w):
-            with np.errstate(over="ignore", invalid="ignore"):
-                return np.linalg.norm(gd.gradient(w), axis=-1)
-
-    elif name == "test_loss":
-        of = gd.test_loss
-    else:
-
-        def of(w):
-            return gd.accuracy(w, "test" if name == "test_accuracy" else "train")
-
+    of = _function(gd, name)
+    if not gd.shared_loss:  # the whole ensemble at each record
+        rows = np.moveaxis(weights, 0, -2)
+        found = np.array([of(np.ascontiguousarray(w)) for w in rows.reshape(-1, *rows.shape[-2:])])
+        return found.T.reshape(weights.shape[:-1])
     width = weights.shape[-1]
     if hasattr(gd, "network"):
         width += max(len(gd.task.x), len(gd.task.x_test)) * (gd.network.n_hidden + gd.network.n_outputs)
@@ -98,6 +84,33 @@ def _derive(gd, name: str, weights: np.ndarray, threads: int | None) -> np.ndarr
     parts = np.array_split(states, max(1, len(states) * width // BLOCK))
     with ThreadPoolExecutor(n_threads(threads)) as pool:
         return np.concatenate(list(pool.map(of, parts))).reshape(weights.shape[:-1])
+
+
+def _function(gd, name: str):
+    """The function of states (rows, p) that gives a record."""
+    method, *arguments = _DERIVED[name]
+    call = getattr(gd, method, None)
+    if call is None:
+        what = "a network and its task" if method in ("accuracy", "test_loss") else f"a map with {method}(x)"
+        raise ValueError(f"record {name!r} needs {what}, and {getattr(gd, 'name', type(gd).__name__)} has none")
+    if name != "gradient_norm":
+        return lambda w: call(w, *arguments)
+
+    def norm(w):
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.linalg.norm(call(w), axis=-1)
+
+    return norm
+
+
+_DERIVED = {
+    "loss": ("loss",),
+    "gradient_norm": ("gradient",),
+    "accuracy": ("accuracy", "train"),
+    "test_accuracy": ("accuracy", "test"),
+    "test_loss": ("test_loss",),
+}
+"""Records that an engine may leave to be computed from the states, each with the method of the map that gives it."""
 
 
 def fit_in_memory(networks: int, records: int, width: int) -> None:

@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _validate
+from .activations import ACTIVATIONS, Activation
+from .cost import COSTS
 
 __all__ = ["Layers", "Perceptron"]
-
-ACTIVATIONS = ("sigmoid", "tanh", "relu")
-LOSSES = ("cross_entropy", "half_squared_error")
 
 
 class Layers(NamedTuple):
@@ -67,11 +66,16 @@ class Perceptron:
         for name in ("n_inputs", "n_hidden", "n_outputs"):
             object.__setattr__(self, name, _validate.count(name, getattr(self, name), 1))
         _validate.choice("activation", self.activation, ACTIVATIONS)
-        _validate.choice("loss", self.loss, LOSSES)
+        _validate.choice("loss", self.loss, COSTS)
         if self.loss == "cross_entropy" and self.n_outputs < 2:
             raise ValueError(
                 "cross_entropy needs at least 2 outputs (one a class), got 1; use loss='half_squared_error'"
             )
+
+    @property
+    def act(self) -> Activation:
+        """The activation's entry in the table: value, slope, bend."""
+        return ACTIVATIONS[self.activation]
 
     @property
     def n_parameters(self) -> int:
@@ -175,11 +179,7 @@ class Perceptron:
 
     def activate(self, z: np.ndarray) -> np.ndarray:
         """The activation of the hidden units, entry by entry."""
-        if self.activation == "sigmoid":
-            from scipy.special import expit
-
-            return expit(z)
-        return np.tanh(z) if self.activation == "tanh" else np.maximum(z, 0.0)
+        return self.act.value(z, 0.0)
 
     def outputs(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Outputs before the softmax, (..., n, n_outputs)."""

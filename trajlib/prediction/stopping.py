@@ -132,7 +132,7 @@ def step_cost(network: Perceptron, task: Task, indicator: str = "none", *, k: in
     backward = n * (h + h * c + h + (h + 1) * c + (d + 1) * h)
     gradient = forward + n * c * (4 if softmax else 1) + backward
     hessian = n * (2 * h * c + 2 * c * (d + 1) * h) + n * c * p * (p + 1) // 2 + (2 * n * c * p if softmax else 0)
-    if network.activation != "relu":
+    if network.act.curved:
         hessian += n * (h * c + 2 * h) + n * h * (d + 1) * (d + 2) // 2
     carried = p * k + min(hessian + p * p * k, 2 * k * gradient) + p * k * (k + 1)
     extra = {

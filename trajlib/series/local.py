@@ -363,7 +363,7 @@ def _compiled():
     from ..engines import from_disk_cache
 
     signature = "(f8[::1], i8[::1], f8[::1], f8, i8, i8, i8, i8[::1], i8[::1], i8[::1], f8[:, ::1], i8[::1])"
-    return from_disk_cache(lambda cache: numba.njit(signature, nogil=True, cache=cache)(_diverge), stacklevel=5)
+    return from_disk_cache(lambda cache: numba.njit(nogil=True, cache=cache)(_diverge), signature)
 
 
 def _diverge(x, order, values, radius, theiler, dimension, delay, references, low, high, divergence, neighbours):

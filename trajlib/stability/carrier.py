@@ -1,24 +1,23 @@
-"""Trajectories with orthonormal tangent vectors in tow, kept stretch by stretch: what Lyapunov and covariant vectors are made of.
+"""Trajectories with orthonormal tangent vectors in tow, stretch by stretch: what all exponents and covariant vectors are made of.
 
-Q(t + 1) R(t + 1) = J(w(t)) Q(t). Training maps move in the fused engine, where stretches have the bits of one long run; any other map
-moves by its Jacobian and LAPACK's QR decomposition.
+Q(t + 1) R(t + 1) = J(z(t)) Q(t). The engines do the work, each with its own QR decomposition; stretches of the fused engine have the bits
+of one long run. Nothing here knows which engine that is.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _validate
-from ..dynamics.descent import TrainingMap
-from ..engines import FUSED_LIMIT, iterate, n_threads
-from ..ensembles import initial
+from ..dynamics.protocol import Dynamics, initial
+from ..engines import FUSED_LIMIT, iterate, n_threads, pick
 from ..progress import progress_bar
 
-__all__ = ["Carrier", "Stretch", "Zone", "starting_vectors"]
+__all__ = ["Carrier", "Stopped", "Stretch", "Zone", "starting_vectors"]
 
 MEMORY = 1 << 26
 """Bytes for what lies between the forward and the backward pass, where the caller names no other limit: more is not faster."""
@@ -26,16 +25,17 @@ LEAST_NETWORKS = 16
 """Networks that go together if there are so many: enough to fill the vectors of a few cores."""
 
 
-def starting_vectors(gd, w0, k: int | None, vectors, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Checked initial conditions (n, p) of any map with a Jacobian, and k tangent vectors at each, (n, k, p): given, or random."""
-    if isinstance(gd, TrainingMap):
-        w0 = initial(gd, w0)
-    elif _validate.finite("w0", _validate.float64("w0", w0)).ndim != 2 or len(w0) == 0:
-        raise ValueError(f"w0 must have shape (n, p) with n >= 1, got {w0.shape}")
-    if not isinstance(gd, TrainingMap) and not (callable(gd) and hasattr(gd, "jacobian")):
-        raise TypeError(f"the map must have a jacobian, and {type(gd).__name__} has none")
+def starting_vectors(gd, w0, k: int | None, vectors, seed: int) -> tuple[Dynamics, np.ndarray, np.ndarray]:
+    """A map with its tangent map, checked initial conditions (n, p), and k tangent vectors at each, (n, k, p): given, or random."""
+    gd, w0 = initial(gd, w0, tangent=True)
     seed = _validate.count("seed", seed)
     p = w0.shape[1]
+    if vectors is not None:
+        vectors = _validate.finite("vectors", _validate.weights(vectors, p, name="vectors"))
+        if vectors.ndim != 3 or len(vectors) != len(w0) or (k is not None and vectors.shape[1] != k):
+            shape = f"({len(w0)}, {'k' if k is None else k}, {p})"
+            raise ValueError(f"vectors must have shape {shape}, got {vectors.shape}")
+        k = vectors.shape[1]
     if k is None and p > FUSED_LIMIT:
         raise ValueError(
             f"k, the number of exponents, must be given for maps of more than {FUSED_LIMIT} parameters, got {p}"
@@ -45,14 +45,11 @@ def starting_vectors(gd, w0, k: int | None, vectors, seed: int) -> tuple[np.ndar
         raise ValueError(f"k must be at most the number of parameters, {p}, got {k}")
     if vectors is None:
         vectors = np.random.Generator(np.random.PCG64(seed)).standard_normal((k, p))
-        return w0, np.broadcast_to(vectors, (len(w0), k, p))
-    vectors = _validate.finite("vectors", _validate.weights(vectors, p, name="vectors"))
-    if vectors.shape != (len(w0), k, p):
-        raise ValueError(f"vectors must have shape ({len(w0)}, {k}, {p}), got {vectors.shape}")
+        return gd, w0, np.broadcast_to(vectors, (len(w0), k, p))
     diagonal = np.abs(np.diagonal(np.linalg.qr(vectors.swapaxes(1, 2), mode="r"), axis1=1, axis2=2))
     if (diagonal.min(axis=1) <= 1e-13 * diagonal.max(axis=1)).any():
         raise ValueError("vectors must be linearly independent for every trajectory")
-    return w0, vectors
+    return gd, w0, vectors
 
 
 class Stretch(NamedTuple):
@@ -66,12 +63,45 @@ class Stretch(NamedTuple):
         State and orthonormal vectors at steps 0, snapshot, 2 snapshot, ...; r = 0 where they were not asked for.
     triangles : ndarray (n, steps, k, k)
         R of each step; of size 0 where they were not asked for.
+    growth : ndarray (n, k, steps / every)
+        Sums of ln R_jj between records.
+    loss : ndarray (n, steps / every + 1) or None
+        Loss, where it was asked for.
+    steps : int
+        Steps done.
     """
 
     w: np.ndarray
     q: np.ndarray
     states: np.ndarray
     triangles: np.ndarray
+    growth: np.ndarray
+    loss: np.ndarray | None
+    steps: int
+
+    def cut(self, steps: int, every: int) -> tuple[Stretch, Stretch]:
+        """The stretch in two, ``steps`` steps (a multiple of ``every``, between states kept) and the rest."""
+        at = steps // every
+        head = np.ascontiguousarray(self.states[:, :, at])
+        first = self._replace(
+            w=head[:, 0],
+            q=head[:, 1:],
+            states=self.states[:, :, : at + 1],
+            triangles=self.triangles[:, :steps],
+            steps=steps,
+        )
+        rest = self._replace(
+            states=self.states[:, :, at:], triangles=self.triangles[:, steps:], steps=self.steps - steps
+        )
+        return first, rest
+
+
+class Stopped(Exception):
+    """Ctrl-C in the middle of a stretch, which is here as far as it came."""
+
+    def __init__(self, stretch: Stretch):
+        self.stretch = stretch
+        super().__init__("stopped")
 
 
 class Carrier:
@@ -79,19 +109,23 @@ class Carrier:
 
     Parameters
     ----------
-    gd : map
-        With ``__call__`` and ``jacobian``.
+    gd : Dynamics
+        The map.
     n : int
         Trajectories in all.
-    threads : int or None
-        Of the fused engine.
     progress, steps, label
         Of the progress bar: whether it is wanted, its length, its name.
+    engine, device, dtype, threads
+        As in :func:`~trajlib.ensembles.train`.
     """
 
-    def __init__(self, gd, n: int, threads: int | None, progress: bool | None = False, steps: int = 0, label: str = ""):
+    def __init__(
+        self, gd: Dynamics, n: int, *, threads: int | None = None, progress: bool | None = False, steps: int = 0, label: str = "",
+        engine: str = "auto", device: str | None = None, dtype: str = "float64",
+    ):  # fmt: skip
         self.gd, self.n, self.threads = gd, n, n_threads(threads)
-        self.fused = isinstance(gd, TrainingMap)
+        self._options: dict[str, Any] = {"engine": engine, "device": device, "dtype": dtype, "threads": threads}
+        self.engine = pick(gd, engine, device, dtype)
         self._bar = progress_bar(progress, steps, label)
 
     def __enter__(self) -> Carrier:
@@ -101,71 +135,59 @@ class Carrier:
         if self._bar is not None:
             self._bar.close()
 
-    def tick(self, steps: int) -> None:
-        """Move the progress bar."""
-        if self._bar is not None:
-            self._bar.update(steps)
-
-    def problem(self, rows: slice):
-        """The problem of some of the networks."""
-        problem = self.gd.problem.rows((self.n,))
-        rate = problem.rate[rows] if np.ndim(problem.rate) else problem.rate
-        targets = problem.targets[rows] if problem.own_targets else problem.targets
-        return problem._replace(rate=rate, targets=targets)
+    def _some(self, rows: slice) -> Any:
+        """What some of the trajectories are moved by: the map, or its problem with the parameters of these alone."""
+        if self.gd.problem is None or self.engine == "generic" or rows == slice(0, self.n):
+            return self.gd
+        return self.gd.problem.rows((self.n,)).some(rows)
 
     def parts(self, bytes_each: int, memory: int) -> Iterator[slice]:
-        """The trajectories, so many at a time that ``memory`` holds what is kept of them. Only the engine's can be taken apart: another
-        map may have parameters of its own for each trajectory."""
-        size = max(8, memory // max(1, bytes_each) // 8 * 8) if self.fused else self.n
+        """The trajectories, so many at a time that ``memory`` holds what is kept of them. Those whose map has parameters of its own for
+        each, which nothing here can take apart, stay together."""
+        apart = self.gd.independent or (self.gd.problem is not None and self.engine != "generic")
+        size = max(8, memory // max(1, bytes_each) // 8 * 8) if apart else self.n
         for first in range(0, self.n, size):
             yield slice(first, min(first + size, self.n))
 
+    @property
+    def together(self) -> int:
+        """Trajectories that travel together at least."""
+        return min(self.n, LEAST_NETWORKS) if self.gd.independent or self.gd.problem is not None else self.n
+
     def __call__(
-        self, rows: slice, w, q, steps: int, *, snapshot: int = 0, triangles: bool = False, orthonormal: bool = True
-    ) -> Stretch:
+        self, rows: slice, w, q, steps: int, *, start: int = 0, every: int | None = None, interval: int = 1, snapshot: int = 0,
+        triangles: bool = False, loss: bool = False, orthonormal: bool = True,
+    ) -> Stretch:  # fmt: skip
         """Carry trajectories ``rows`` from states w (n, p) and vectors q (n, k, p), over ``steps`` steps.
 
-        States are kept every ``snapshot`` steps (0: not at all), the matrices R if ``triangles``. ``orthonormal`` vectors are taken as they
-        are; others are made so first.
+        Growth and the loss are recorded every ``every`` steps (all of them by default), states every ``snapshot`` steps (0: not at
+        all), the matrices R if ``triangles``. ``orthonormal`` vectors are taken as they are; others are made so first.
+
+        Raises
+        ------
+        Stopped
+            On Ctrl-C, with the stretch as far as it came.
         """
         n, k, p = q.shape
-        if not self.fused:
-            return self._by_jacobian(w, q, steps, snapshot, triangles, orthonormal)
         record = ({"weights", "copy_weights"} if snapshot else set()) | ({"triangle"} if triangles else set())
+        record |= {"loss"} if loss else set()
         out, ran = iterate(
-            self.problem(rows), w, q, steps=steps, every=max(1, steps), snapshot=snapshot or steps + 1, record=record,
-            engine="cpu", threads=self.threads, progress=False, tangent=True, interval=1, orthonormal=orthonormal,
+            self._some(rows), w, q, steps=steps, every=every or max(1, steps), snapshot=snapshot or steps + 1, record=record,
+            progress=self._bar if self._bar is not None else False, tangent=True, interval=interval, orthonormal=orthonormal,
+            start=start, **self._options,
         )  # fmt: skip
+        stretch = Stretch(
+            w=out["reference"],
+            q=out["copies"],
+            states=out.get("snapshots", np.empty((n, 1 + k, 0, p))),
+            triangles=out.get("triangle", np.empty((n, 0, k, k))),
+            growth=out["growth"],
+            loss=out.get("loss"),
+            steps=ran.steps,
+        )
         if ran.interrupted:
-            raise KeyboardInterrupt
-        self.tick(steps * n)
-        states = out.get("snapshots", np.empty((n, 1 + k, 0, p)))
-        return Stretch(out["reference"], out["copies"], states, out.get("triangle", np.empty((n, 0, k, k))))
-
-    def _by_jacobian(self, w, q, steps, snapshot, triangles, orthonormal) -> Stretch:
-        n, k, p = q.shape
-        states = np.empty((n, 1 + k, steps // snapshot + 1 if snapshot else 0, p))
-        kept = np.empty((n, steps if triangles else 0, k, k))
-        columns = q.swapaxes(1, 2)
-        columns = columns if orthonormal else _positive_qr(columns)[0]
-        for t in range(steps + 1):
-            if snapshot and t % snapshot == 0:
-                states[:, 0, t // snapshot], states[:, 1:, t // snapshot] = w, columns.swapaxes(1, 2)
-            if t == steps:
-                break
-            columns, r = _positive_qr(self.gd.jacobian(w) @ columns)
-            if triangles:
-                kept[:, t] = r
-            w = self.gd(w)
-            self.tick(n)
-        return Stretch(w, np.ascontiguousarray(columns.swapaxes(1, 2)), states, kept)
-
-
-def _positive_qr(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """QR decomposition whose R has no negative entry on the diagonal."""
-    q, r = np.linalg.qr(matrices)
-    sign = np.where(np.diagonal(r, axis1=1, axis2=2) < 0, -1.0, 1.0)
-    return q * sign[:, None, :], r * sign[:, :, None]
+            raise Stopped(stretch)
+        return stretch
 
 
 class Zone:
@@ -177,8 +199,8 @@ class Zone:
         Who moves which trajectories.
     w, q : ndarray (n, p) and (n, k, p)
         States and orthonormal vectors at the start.
-    steps : int
-        How many.
+    start, steps : int
+        Steps done before, and how many.
     every : int
         Steps between states kept; 0 for none.
     length : int
@@ -186,21 +208,55 @@ class Zone:
         the steps are run once more, to the same result.
     """
 
-    def __init__(self, carrier: Carrier, rows: slice, w, q, steps: int, every: int, length: int):
-        self._carrier, self._rows, self._steps, self._every, self._length = carrier, rows, steps, every, length
+    def __init__(self, carrier: Carrier, rows: slice, w, q, start: int, steps: int, every: int, length: int):
+        self._carrier, self._rows, self._start, self._every, self._length = carrier, rows, start, every, length
         self._whole = steps <= length
-        self._run = carrier(rows, w, q, steps, snapshot=every if self._whole else length, triangles=self._whole)
-        self.w, self.q = self._run.w, self._run.q
+        self._run = carrier(
+            rows, w, q, steps, start=start, snapshot=every if self._whole else length, triangles=self._whole
+        )
+
+    @property
+    def w(self) -> np.ndarray:
+        """States at the end."""
+        return self._run.w
+
+    @property
+    def q(self) -> np.ndarray:
+        """Orthonormal vectors at the end."""
+        return self._run.q
+
+    @property
+    def steps(self) -> int:
+        """How many."""
+        return self._run.steps
+
+    @classmethod
+    def of(cls, stretch: Stretch) -> Zone:
+        """A stretch that has been run, and kept whole."""
+        zone = cls.__new__(cls)
+        zone._whole, zone._run = True, stretch
+        return zone
 
     def pieces(self) -> Iterator[tuple[int, Stretch]]:
         """(first step, stretch), from the last piece to the first."""
         if self._whole:
             yield 0, self._run
             return
-        for first in range((self._steps - 1) // self._length * self._length, -1, -self._length):
+        for first in range((self.steps - 1) // self._length * self._length, -1, -self._length):
             head = np.ascontiguousarray(self._run.states[:, :, first // self._length])
-            steps = min(self._length, self._steps - first)
-            yield first, self._carrier(self._rows, head[:, 0], head[:, 1:], steps, snapshot=self._every, triangles=True)
+            steps = min(self._length, self.steps - first)
+            yield (
+                first,
+                self._carrier(
+                    self._rows,
+                    head[:, 0],
+                    head[:, 1:],
+                    steps,
+                    start=self._start + first,
+                    snapshot=self._every,
+                    triangles=True,
+                ),
+            )
 
 
 def bytes_kept(k: int, p: int, steps: int, every: int) -> int:
@@ -217,7 +273,7 @@ def piece_length(carrier: Carrier, k: int, p: int, steps: int, every: int, memor
     MemoryError
         If even the shortest way to do it does not fit into the machine's memory.
     """
-    n = min(carrier.n, LEAST_NETWORKS) if carrier.fused else carrier.n
+    n = carrier.together
     if n * bytes_kept(k, p, steps, every) <= memory:
         return -(-steps // every) * every
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from .. import _validate
 from ..engines.records import fit_in_memory
-from .carrier import MEMORY, Carrier, Zone, bytes_kept, piece_length, starting_vectors
+from ..progress import Interrupted
+from .carrier import MEMORY, Carrier, Stopped, Zone, bytes_kept, piece_length, starting_vectors
 
 __all__ = ["CovariantVectors", "covariant_vectors", "pair_angles"]
 
@@ -105,6 +106,9 @@ def covariant_vectors(
     tolerance: float = 1e-6,
     checkpoint: int | None = None,
     memory: int = MEMORY,
+    engine: str = "auto",
+    device: str | None = None,
+    dtype: str = "float64",
     threads: int | None = None,
     progress: bool | None = None,
 ) -> CovariantVectors:
@@ -112,7 +116,7 @@ def covariant_vectors(
 
     Parameters
     ----------
-    gd : GradientDescent, SoftmaxMap, or any map with ``__call__`` and ``jacobian``
+    gd : GradientDescent, SoftmaxMap, or any map with ``step`` or ``__call__``, and ``jvp`` or ``jacobian``
         The map.
     w0 : ndarray (n, p), float64
         Initial conditions, at step 0.
@@ -139,10 +143,8 @@ def covariant_vectors(
         pass needs for one such piece at a time. Changes no bit of the result. By default, done where ``memory`` asks for it.
     memory : int
         Bytes for what is kept between the two passes. The result comes on top.
-    threads : int, optional
-        Of the fused engine; all cores by default. Changes no bit of the result.
-    progress : bool, optional
-        Show a progress bar; by default in terminals and notebooks, after a second.
+    engine, device, dtype, threads, progress
+        As in :func:`~trajlib.ensembles.train`.
 
     Returns
     -------
@@ -154,6 +156,9 @@ def covariant_vectors(
         If an argument has the wrong type, shape or range, or a map has no ``jacobian``.
     MemoryError
         If the result does not fit into memory.
+    Interrupted
+        On Ctrl-C, with what is known: trajectories that are done; of those under way, the times that the backward pass still reaches with
+        its transient behind it. Everything else is nan, and not converged.
 
     Notes
     -----
@@ -175,7 +180,7 @@ def covariant_vectors(
     ((1, 1801, 2, 2), [100, 1900], True)
     """
     threads = _validate.threads(threads)
-    w0, q0 = starting_vectors(gd, w0, k, vectors, seed)
+    gd, w0, q0 = starting_vectors(gd, w0, k, vectors, seed)
     n, k, p = q0.shape
     steps, every = _validate.count("steps", steps, 1), _validate.count("every", every, 1)
     first, last = _transients(transient, steps)
@@ -184,34 +189,59 @@ def covariant_vectors(
     fit_in_memory(n, len(times), p * (k + 1) + k)
     kept = steps - last - first + 1  # the steps whose growth counts
     last = max(last, 1)
-    carrier = Carrier(gd, n, threads, progress, n * (first + kept + last - 1), "covariant vectors")
+    carrier = Carrier(
+        gd, n, threads=threads, progress=progress, steps=n * (2 * first + kept + last - 1), label="covariant vectors",
+        engine=engine, device=device, dtype=dtype,
+    )  # fmt: skip
     length = piece_length(carrier, k, p, kept + last - 1, every, memory) if checkpoint is None else checkpoint
     if checkpoint is not None and _validate.count("checkpoint", checkpoint, 1) % every:
         raise ValueError(f"checkpoint must be a multiple of every = {every}, got {checkpoint}")
+
+    def unknown(*shape: int) -> np.ndarray:
+        return np.full((n, *shape), np.nan)
+
+    r = len(times)
     result = CovariantVectors(
-        times=times,
-        vectors=np.empty((n, len(times), p, k)),
-        growth=np.empty((n, len(times), k)),
-        exponents=np.zeros((n, k)),
-        states=np.empty((n, len(times), p)),
-        discrepancy=np.empty((n, 2, k)),
-        converged=np.empty((n, k), dtype=bool),
+        times, unknown(r, p, k), unknown(r, k), unknown(k), unknown(r, p), unknown(2, k), np.zeros((n, k), dtype=bool)
     )
     other = np.random.Generator(np.random.PCG64([seed, 1])).standard_normal((k, p))
+    stopped = ""
     with carrier, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for rows in carrier.parts(bytes_kept(k, p, min(length, kept + last - 1), every), memory):
-            begin = w0[rows], np.broadcast_to(other, q0[rows].shape)
-            second = carrier(rows, *begin, first, orthonormal=False).q
-            run = carrier(rows, w0[rows], q0[rows], first, orthonormal=False)
-            result.discrepancy[rows, 0] = _between_spans(run.q, second)
-            middle = Zone(carrier, rows, run.w, run.q, kept, every, length)
-            end = Zone(carrier, rows, middle.w, middle.q, last - 1, 0, length)
-            _backwards(carrier, middle, end, every, rows, result, seed)
-    result.exponents[...] /= kept
-    result.converged[...] = (result.discrepancy <= tolerance).all(axis=1)
+            zones: list[Zone] = []
+            try:
+                begin = w0[rows], np.broadcast_to(other, q0[rows].shape)
+                second = carrier(rows, *begin, first, orthonormal=False).q
+                run = carrier(rows, w0[rows], q0[rows], first, orthonormal=False)
+                zones.append(Zone(carrier, rows, run.w, run.q, first, kept, every, length))
+                middle = zones[0]
+                zones.append(Zone(carrier, rows, middle.w, middle.q, first + kept, last - 1, 0, length))
+            except Stopped as stop:
+                stopped = f"with {rows.start} of {n} trajectories done"
+                zones = _what_is_left(zones, stop.stretch, last, every) if kept <= length else []
+            if zones:
+                result.discrepancy[rows, 0] = _between_spans(run.q, second)
+                _backwards(carrier, (zones[0], zones[1]), every, rows, result, seed)
+                result.exponents[rows] /= zones[0].steps
+                whole = zones[0].steps == kept
+                result.converged[rows] = (result.discrepancy[rows] <= tolerance).all(axis=1) & whole
+            if stopped:
+                break
     largest = np.take_along_axis(result.vectors[:, 0], np.abs(result.vectors[:, 0]).argmax(axis=1)[:, None], axis=1)
     result.vectors[...] *= np.where(largest < 0, -1.0, 1.0)[:, None]
+    if stopped:
+        raise Interrupted(result, stopped)
     return result
+
+
+def _what_is_left(zones: list[Zone], stretch, last: int, every: int) -> list[Zone]:
+    """Both zones of a run that was stopped within one of them. In the first, its last steps take the place of the backward transient."""
+    if zones:
+        return [*zones, Zone.of(stretch)]
+    steps = (stretch.steps - last) // every * every
+    if steps < 1 or stretch.states.shape[2] == 0:
+        return []
+    return [Zone.of(part) for part in stretch.cut(steps, every)]
 
 
 def _transients(transient, steps: int) -> tuple[int, int]:
@@ -226,10 +256,11 @@ def _transients(transient, steps: int) -> tuple[int, int]:
     return first, last
 
 
-def _backwards(carrier: Carrier, middle: Zone, end: Zone, every: int, rows: slice, result, seed: int) -> None:
+def _backwards(carrier: Carrier, zones: tuple[Zone, Zone], every: int, rows: slice, result, seed: int) -> None:
     """The backward pass of some trajectories, from two starts over the transient; fills their part of the result."""
     from ..engines.fused.triangular import backward
 
+    middle, end = zones
     n, k, p = middle.q.shape
     unit = np.tile(np.eye(k), (n, 1, 1))
     second = np.triu(np.random.Generator(np.random.PCG64([seed, 2])).standard_normal((k, k)))

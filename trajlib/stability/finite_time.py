@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
-from ..engines import iterate
+from ..engines import registered
 from ..engines.records import fit_in_memory
-from .carrier import MEMORY, Carrier, starting_vectors
+from ..progress import Interrupted
+from .carrier import MEMORY, Carrier, Stopped, starting_vectors
 
 __all__ = ["FiniteTimeExponents", "finite_time_exponents", "recorded_steps"]
 
@@ -30,7 +31,7 @@ class FiniteTimeExponents:
     exponents : ndarray (n, r, k)
         (1 / t) times the sum of ln R_jj over the first t steps, per step, in the order of the vectors.
     loss : ndarray (n, r) or None
-        Loss at these steps; None for a map that is no training map.
+        Loss at these steps; None for a map whose engine does not record it.
     singular_exponents : ndarray (n, r, p) or None
         (1 / t) ln of the singular values of the product of the first t Jacobians, per step, largest first; None where not asked for.
     final : ndarray (n, p)
@@ -59,6 +60,9 @@ def finite_time_exponents(
     vectors: np.ndarray | None = None,
     seed: int = 0,
     memory: int = MEMORY,
+    engine: str = "auto",
+    device: str | None = None,
+    dtype: str = "float64",
     threads: int | None = None,
     progress: bool | None = None,
 ) -> FiniteTimeExponents:
@@ -66,7 +70,7 @@ def finite_time_exponents(
 
     Parameters
     ----------
-    gd : GradientDescent, SoftmaxMap, or any map with ``__call__`` and ``jacobian``
+    gd : GradientDescent, SoftmaxMap, or any map with ``step`` or ``__call__``, and ``jvp`` or ``jacobian``
         The map.
     w0 : ndarray (n, p), float64
         Initial conditions.
@@ -90,15 +94,14 @@ def finite_time_exponents(
         Of the random vectors.
     memory : int
         Bytes for what is kept of the networks that travel together. Changes no bit of the result.
-    threads : int, optional
-        Of the fused engine; all cores by default. Changes no bit of the result.
-    progress : bool, optional
-        Show a progress bar; by default in terminals and notebooks, after a second.
+    engine, device, dtype, threads, progress
+        As in :func:`~trajlib.ensembles.train`.
 
     Returns
     -------
     FiniteTimeExponents
-        nan from the step on at which a trajectory leaves the range of float64.
+        nan from the step on at which a trajectory leaves the range of float64, or a direction shrinks in one step by more than 1e-13
+        beside the leading one and is lost in rounding; -inf from the step on at which it is wiped out.
 
     Raises
     ------
@@ -106,6 +109,8 @@ def finite_time_exponents(
         If an argument has the wrong type, shape or range, or a map has no ``jacobian``.
     MemoryError
         If the result does not fit into memory.
+    Interrupted
+        On Ctrl-C, with what is known: nan where a trajectory had not come.
 
     Notes
     -----
@@ -125,7 +130,7 @@ def finite_time_exponents(
     ([1, 100], [0.4812, -0.4812])
     """
     threads = _validate.threads(threads)
-    w0, q0 = starting_vectors(gd, w0, k, vectors, seed)
+    gd, w0, q0 = starting_vectors(gd, w0, k, vectors, seed)
     n, k, p = q0.shape
     steps, memory = _validate.count("steps", steps, 1), _validate.count("memory", memory, 1)
     if at is None:
@@ -136,26 +141,46 @@ def finite_time_exponents(
     if singular_values and k < p:
         raise ValueError(f"singular_values needs all {p} vectors, got k = {k}; leave k out")
     fit_in_memory(n, len(times), k + (p if singular_values else 0) + 1)
-    carrier = Carrier(gd, n, threads, progress, n * steps, "finite-time exponents")
-    exponents, final, kept = np.empty((n, len(times), k)), np.empty((n, p)), np.empty((n, k, p))
-    singular = np.empty((n, len(times), p)) if singular_values else None
-    loss = np.empty((n, len(times))) if carrier.fused else None
+    carrier = Carrier(
+        gd, n, threads=threads, progress=progress, steps=n * steps, label="finite-time exponents", engine=engine, device=device, dtype=dtype
+    )  # fmt: skip
+    exponents, final, kept = (np.full(shape, np.nan) for shape in ((n, len(times), k), (n, p), (n, k, p)))
+    singular = np.full((n, len(times), p), np.nan) if singular_values else None
+    loss = np.full((n, len(times)), np.nan) if "loss" in registered(carrier.engine).records else None
+    stopped, result = None, FiniteTimeExponents(times, exponents, loss, singular, final, kept)
     with carrier, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for rows in carrier.parts(8 * steps * (k + 1 + (k * k if singular_values else 0)), memory):
-            growth, some, final[rows], kept[rows], triangles = _grow(
-                carrier, rows, w0[rows], q0[rows], steps, singular_values
-            )
-            np.add.accumulate(growth, axis=-1, out=growth)  # one after the other, whatever is recorded
-            exponents[rows] = growth[..., times - 1].swapaxes(1, 2) / times[:, None]
-            if loss is not None:
-                loss[rows] = some[:, times]
+            try:
+                run = carrier(
+                    rows,
+                    w0[rows],
+                    q0[rows],
+                    steps,
+                    every=1,
+                    triangles=singular_values,
+                    loss=loss is not None,
+                    orthonormal=False,
+                )
+            except Stopped as stop:
+                run = stopped = stop.stretch
+            known = times[times <= run.steps]
+            r = len(known)
+            final[rows], kept[rows] = run.w, run.q
+            sums = np.add.accumulate(run.growth, axis=-1)  # one after the other, whatever is recorded
+            exponents[rows, :r] = sums[..., known - 1].swapaxes(1, 2) / known[:, None]
+            if loss is not None and run.loss is not None:
+                loss[rows, :r] = run.loss[:, known]
             if singular is not None:
                 from ..engines.fused.triangular import singular_logarithms
 
-                out = np.empty((len(growth), len(times), p))
-                singular_logarithms(triangles, times, out, carrier.threads)
-                singular[rows] = out / times[:, None]
-    return FiniteTimeExponents(times, exponents, loss, singular, final, kept)
+                out = np.empty((len(sums), r, p))
+                singular_logarithms(run.triangles, known, out, carrier.threads)
+                singular[rows, :r] = out / known[:, None]
+            if stopped is not None:
+                raise Interrupted(
+                    result, f"after {rows.start} of {n} trajectories and {run.steps} steps of the next {len(sums)}"
+                )
+    return result
 
 
 def recorded_steps(name: str, given, minimum: int, maximum: int) -> np.ndarray:
@@ -166,20 +191,3 @@ def recorded_steps(name: str, given, minimum: int, maximum: int) -> np.ndarray:
     if steps.min() < minimum or steps.max() > maximum or (np.diff(steps) <= 0).any():
         raise ValueError(f"{name} must be ascending steps from {minimum} to {maximum}, got {given!r}")
     return steps.astype(np.int64)
-
-
-def _grow(carrier: Carrier, rows: slice, w, q, steps: int, triangles: bool):
-    """ln R_jj of each step (n, k, steps), the loss (n, steps + 1), the end, and the matrices R if ``triangles``."""
-    if not carrier.fused:
-        run = carrier(rows, w, q, steps, triangles=True, orthonormal=False)
-        growth = np.log(np.diagonal(run.triangles, axis1=2, axis2=3)).swapaxes(1, 2).copy()
-        return growth, None, run.w, run.q, run.triangles
-    record = {"loss", "triangle"} if triangles else {"loss"}
-    out, ran = iterate(
-        carrier.problem(rows), w, q, steps=steps, record=record, engine="cpu", threads=carrier.threads,
-        progress=False, tangent=True, interval=1,
-    )  # fmt: skip
-    if ran.interrupted:
-        raise KeyboardInterrupt
-    carrier.tick(steps * len(w))
-    return out["growth"], out["loss"], out["reference"], out["copies"], out.get("triangle")

@@ -1,7 +1,7 @@
 """Lyapunov exponents from the exact tangent dynamics, after Benettin: carry vectors, make them orthonormal, add up what that took.
 
 For training maps this happens inside the engine's loop, with Hessian-vector products in place of Hessians; the fused engine's
-results are bit-reproducible. Any other map needs a ``jacobian``.
+results are bit-reproducible. Any other map needs a ``jvp`` or a ``jacobian``.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
-from ..dynamics.descent import TrainingMap
-from ..engines import iterate
-from .carrier import starting_vectors
+from ..engines.records import fit_in_memory
+from ..progress import Interrupted
+from .carrier import Carrier, Stopped, starting_vectors
 
 __all__ = ["Spectrum", "lyapunov_spectrum"]
+
+LEAST_BLOCKS = 4
+ALIGNED = 1e-3
+"""Part of an exponent by which the alignment of the first vectors may have moved it and it still counts as converged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +32,14 @@ class Spectrum:
         Per step, mean over the run after the transient, largest first (the order of the vectors; where two are close, estimates may swap).
     standard_error : ndarray (n, k)
         From block averages, for the mean over an infinitely long run. It means nothing for a transient that the run has not outlived.
+    resolved : ndarray (n, k), bool
+        Whether the exponent is a number that the arithmetic can know. Where it is False the exponent is nan: the direction shrank, between
+        two orthonormalisations, by more than 1e-13 beside the leading one, so that all that was left of it is rounding; or the trajectory
+        left the range of float64. A direction that is wiped out altogether is resolved, with exponent -inf.
     converged : ndarray (n,), bool
-        Whether the two halves of the run agree, exponent by exponent, within four standard errors of their difference.
+        Whether all exponents are resolved, the two halves of the run agree within four standard errors of their difference, and the
+        vectors had aligned: the first block agrees with the others within four standard deviations, or moves the mean by less than a
+        thousandth of it. (Random first vectors take a while to align; ``transient`` leaves that out.)
     times : ndarray (b,), int
         Step at the end of each block, counted from the initial condition.
     growth : ndarray (n, k, b)
@@ -42,6 +52,7 @@ class Spectrum:
 
     exponents: np.ndarray
     standard_error: np.ndarray = field(repr=False)
+    resolved: np.ndarray = field(repr=False)
     converged: np.ndarray = field(repr=False)
     times: np.ndarray = field(repr=False)
     growth: np.ndarray = field(repr=False)
@@ -57,19 +68,29 @@ class Spectrum:
     def kaplan_yorke(self) -> np.ndarray:
         """Kaplan-Yorke dimension, (n,): j + (λ1 + ... + λj) / \\|λj+1\\| with the last j whose sum is not negative.
 
-        0 where the largest exponent is negative; nan where all k computed exponents sum to a positive number and k < p.
+        A sum counts as 0 where it is nearer to 0 than its error: twice its standard error, and rounding. So a rotation of the plane has 2
+        and the identity p. 0 where the largest exponent is negative; nan where an exponent that is needed is not resolved, and where all
+        k computed exponents sum to a positive number and k < p.
         """
-        ordered = -np.sort(-self.exponents, axis=1)
-        sums = np.cumsum(ordered, axis=1)
-        n, k = ordered.shape
-        j = (sums >= 0).cumprod(axis=1).sum(axis=1)
-        rows = np.arange(n)
-        inside = np.minimum(j, k - 1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            part = np.where(j > 0, sums[rows, np.maximum(j, 1) - 1], 0.0) / np.abs(ordered[rows, inside])
-        whole = np.where(self.vectors.shape[-1] == k, float(k), np.nan)
+        order = np.argsort(-self.exponents, axis=1, kind="stable")  # nan last
+        ordered = np.take_along_axis(self.exponents, order, axis=1)
+        growth = np.take_along_axis(self.growth, order[..., None], axis=1)
+        n, k, blocks = growth.shape
+        with np.errstate(invalid="ignore", divide="ignore"):
+            sums = np.cumsum(ordered, axis=1)
+            of_sums = np.cumsum(growth, axis=1)
+            error = 2 * of_sums.std(axis=-1, ddof=1) / np.sqrt(blocks) if blocks > 1 else np.zeros((n, k))
+            error = np.where(np.isfinite(error), error, 0.0) + 1e-12 * np.maximum(
+                1.0, np.cumsum(np.abs(ordered), axis=1)
+            )
+            sums = np.where(np.abs(sums) <= error, 0.0, sums)
+            j = (sums >= 0).cumprod(axis=1).sum(axis=1)
+            rows = np.arange(n)
+            following = ordered[rows, np.minimum(j, k - 1)]
+            part = np.where(j > 0, sums[rows, np.maximum(j, 1) - 1], 0.0) / np.abs(following)
+        whole = np.where((self.vectors.shape[-1] == k) | (sums[:, -1] == 0), float(k), np.nan)
         dimension = np.where(j == 0, 0.0, np.where(j == k, whole, j + part))
-        return np.where(np.isnan(self.exponents).any(axis=1), np.nan, dimension)
+        return np.where((j < k) & np.isnan(following), np.nan, dimension)
 
 
 def lyapunov_spectrum(
@@ -80,7 +101,7 @@ def lyapunov_spectrum(
     k: int | None = None,
     transient: int = 0,
     blocks: int = 20,
-    interval: int = 1,
+    interval: int | None = None,
     vectors: np.ndarray | None = None,
     seed: int = 0,
     engine: str = "auto",
@@ -93,8 +114,8 @@ def lyapunov_spectrum(
 
     Parameters
     ----------
-    gd : GradientDescent, SoftmaxMap, or any map with ``__call__`` and ``jacobian``
-        The map.
+    gd : GradientDescent, SoftmaxMap, or any map with ``step`` or ``__call__``, and ``jvp`` or ``jacobian``
+        The map. With ``jvp``, no matrix of p x p is formed.
     w0 : ndarray (n, p), float64
         Initial conditions.
     steps : int
@@ -108,14 +129,15 @@ def lyapunov_spectrum(
     ----------------
     blocks : int
         Blocks for the history and the standard error, >= 4.
-    interval : int
-        Steps between two orthonormalisations.
+    interval : int, optional
+        Steps between two orthonormalisations. By default one, which no map can make too long by more than it does to each single step; it
+        takes a small part of the time. Directions that an interval is too long for have nan, and ``converged`` is False.
     vectors : ndarray (n, k, p), optional
         Vectors to start from, linearly independent; random ones by default.
     seed : int
         Of the random vectors.
     engine, device, dtype, threads, progress
-        As in :func:`~trajlib.ensembles.train`, for training maps; in float32 growth is summed in float64.
+        As in :func:`~trajlib.ensembles.train`; in float32 growth is summed in float64.
 
     Returns
     -------
@@ -124,7 +146,10 @@ def lyapunov_spectrum(
     Raises
     ------
     TypeError, ValueError
-        If an argument has the wrong type, shape or range, or a map has no ``jacobian``.
+        If an argument has the wrong type, shape or range, or a map has neither ``jvp`` nor ``jacobian``.
+    Interrupted
+        On Ctrl-C, with the exponents over the blocks that are done; with less than four of them they are not called converged, and without
+        any they are nan.
 
     References
     ----------
@@ -138,29 +163,58 @@ def lyapunov_spectrum(
     np.True_
     """
     threads = _validate.threads(threads)
-    w0, vectors = starting_vectors(gd, w0, k, vectors, seed)
+    gd, w0, vectors = starting_vectors(gd, w0, k, vectors, seed)
     steps, transient = _validate.count("steps", steps, 1), _validate.count("transient", transient)
-    blocks, interval = _validate.count("blocks", blocks, 4), _validate.count("interval", interval, 1)
+    blocks = _validate.count("blocks", blocks, LEAST_BLOCKS)
+    interval = 1 if interval is None else _validate.count("interval", interval, 1)
     if steps < blocks * interval:
         raise ValueError(f"steps must be at least blocks * interval = {blocks * interval}, got {steps}")
     every = steps // blocks // interval * interval
-    carry = _by_engine if isinstance(gd, TrainingMap) else _generic
-    options = {"engine": engine, "device": device, "dtype": dtype, "threads": threads, "progress": progress}
-    if transient:
-        w0, vectors, _ = carry(gd, w0, vectors, transient, transient, min(interval, transient), **options)
-    final, vectors, growth = carry(gd, w0, vectors, every * blocks, every, interval, **options)
-    growth = growth / every
-    half = blocks // 2
-    first, second = growth[..., :half], growth[..., half:]
-    one, two = first.mean(axis=-1), second.mean(axis=-1)
+    fit_in_memory(len(w0), blocks + 2, vectors.shape[1] + vectors[0].size // (blocks + 2))
+    carrier = Carrier(
+        gd, len(w0), threads=threads, progress=progress, steps=len(w0) * (transient + every * blocks), label="exponents",
+        engine=engine, device=device, dtype=dtype,
+    )  # fmt: skip
+    everything, stopped = slice(0, len(w0)), ""
+    with carrier:
+        try:
+            if transient:
+                short = min(interval, transient)
+                run = carrier(everything, w0, vectors, transient, every=transient, interval=short, orthonormal=False)
+                w0, vectors = run.w, run.q
+            run = carrier(
+                everything,
+                w0,
+                vectors,
+                every * blocks,
+                start=transient,
+                every=every,
+                interval=interval,
+                orthonormal=False,
+            )
+        except Stopped as stop:
+            run = stop.stretch
+            stopped = f"with {run.growth.shape[-1]} of {blocks} blocks done"
+    result = _spectrum(run.growth / every, transient, every, run.w, run.q)
+    if stopped:
+        raise Interrupted(result, stopped)
+    return result
+
+
+def _spectrum(growth: np.ndarray, transient: int, every: int, final: np.ndarray, vectors: np.ndarray) -> Spectrum:
+    """What the blocks say, (n, k, blocks)."""
+    n, k, blocks = growth.shape
+    exponents = growth.mean(axis=-1) if blocks else np.full((n, k), np.nan)
+    error, converged = np.full((n, k), np.nan), np.zeros(n, dtype=bool)
     with np.errstate(invalid="ignore"):  # a direction that is wiped out at once has exponent -inf
-        gap = np.where(one == two, 0.0, np.abs(one - two))
-        noise = np.sqrt(first.var(axis=-1, ddof=1) / half + second.var(axis=-1, ddof=1) / (blocks - half))
-        error = growth.std(axis=-1, ddof=1) / np.sqrt(blocks)
-        converged = ((gap == 0) | (gap <= 4 * noise + 1e-12)).all(axis=-1)
+        if blocks > 1:
+            error = growth.std(axis=-1, ddof=1) / np.sqrt(blocks)
+        if blocks >= LEAST_BLOCKS:
+            converged = (_halves_agree(growth) & _aligned(growth) & ~np.isnan(exponents)).all(axis=-1)
     return Spectrum(
-        exponents=growth.mean(axis=-1),
+        exponents=exponents,
         standard_error=error,
+        resolved=~np.isnan(exponents),
         converged=converged,
         times=transient + every * np.arange(1, blocks + 1),
         growth=growth,
@@ -169,24 +223,21 @@ def lyapunov_spectrum(
     )
 
 
-def _by_engine(gd, w, vectors, steps, every, interval, **options):
-    out, ran = iterate(
-        gd.problem, w, vectors, steps=steps, every=every, tangent=True, interval=interval, label="exponents", **options
-    )
-    if ran.interrupted:
-        raise KeyboardInterrupt
-    return out["reference"], out["copies"], out["growth"]
+def _halves_agree(growth: np.ndarray) -> np.ndarray:
+    """Whether the halves of a run agree within four standard errors of their difference, (n, k)."""
+    half = growth.shape[-1] // 2
+    first, second = growth[..., :half], growth[..., half:]
+    one, two = first.mean(axis=-1), second.mean(axis=-1)
+    gap = np.where(one == two, 0.0, np.abs(one - two))
+    noise = np.sqrt(first.var(axis=-1, ddof=1) / half + second.var(axis=-1, ddof=1) / second.shape[-1])
+    return (gap == 0) | (gap <= 4 * noise + 1e-12)
 
 
-def _generic(gd, w, vectors, steps, every, interval, **_):
-    """Benettin's method with a map's own Jacobian, for n trajectories at once."""
-    growth = np.zeros((*vectors.shape[:2], steps // every))
-    columns = np.linalg.qr(vectors.swapaxes(1, 2))[0]
-    for t in range(steps):
-        columns = gd.jacobian(w) @ columns
-        w = gd(w)
-        if (t + 1) % interval == 0:
-            columns, r = np.linalg.qr(columns)
-            with np.errstate(divide="ignore"):
-                growth[..., t // every] += np.log(np.abs(np.diagonal(r, axis1=1, axis2=2)))
-    return w, columns.swapaxes(1, 2), growth
+def _aligned(growth: np.ndarray) -> np.ndarray:
+    """Whether the first block is one like the others, or weighs too little in the mean to matter, (n, k)."""
+    first, others = growth[..., 0], growth[..., 1:]
+    count = others.shape[-1]
+    mean = others.mean(axis=-1)
+    gap = np.where(first == mean, 0.0, np.abs(first - mean))
+    spread = others.std(axis=-1, ddof=1) * np.sqrt(1 + 1 / count)
+    return (gap <= 4 * spread + 1e-12) | (gap / (count + 1) <= ALIGNED * np.abs(mean))

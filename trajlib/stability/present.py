@@ -13,7 +13,8 @@ import numpy as np
 
 from .. import _validate
 from ..engines.records import fit_in_memory
-from .carrier import MEMORY, Carrier, bytes_kept, starting_vectors
+from ..progress import Interrupted
+from .carrier import MEMORY, Carrier, Stopped, bytes_kept, starting_vectors
 from .covariant import pair_angles
 from .finite_time import recorded_steps
 
@@ -64,6 +65,9 @@ def present_vectors(
     vectors: np.ndarray | None = None,
     seed: int = 0,
     memory: int = MEMORY,
+    engine: str = "auto",
+    device: str | None = None,
+    dtype: str = "float64",
     threads: int | None = None,
     progress: bool | None = None,
 ) -> PresentVectors:
@@ -78,7 +82,7 @@ def present_vectors(
 
     Parameters
     ----------
-    gd : GradientDescent, SoftmaxMap, or any map with ``__call__`` and ``jacobian``
+    gd : GradientDescent, SoftmaxMap, or any map with ``step`` or ``__call__``, and ``jvp`` or ``jacobian``
         The map. ``"frozen"`` needs a symmetric Jacobian, which every training map has.
     w0 : ndarray (n, p), float64
         Initial conditions, at step 0.
@@ -103,8 +107,8 @@ def present_vectors(
         Of the random vectors.
     memory : int
         Bytes for what is kept of the networks that travel together. Changes no bit of the result.
-    threads, progress
-        As in :func:`~trajlib.stability.covariant.covariant_vectors`.
+    engine, device, dtype, threads, progress
+        As in :func:`~trajlib.ensembles.train`.
 
     Returns
     -------
@@ -114,6 +118,8 @@ def present_vectors(
     ------
     TypeError, ValueError
         If an argument has the wrong type, shape or range, a map has no ``jacobian``, or one that is not symmetric for ``"frozen"``.
+    Interrupted
+        On Ctrl-C, with the trajectories that are done; the others have nan.
 
     References
     ----------
@@ -127,34 +133,46 @@ def present_vectors(
     (1, 2, 2, 2)
     """
     threads = _validate.threads(threads)
-    w0, q0 = starting_vectors(gd, w0, k, vectors, seed)
+    gd, w0, q0 = starting_vectors(gd, w0, k, vectors, seed)
     n, k, p = q0.shape
     lag, window = _reach(_validate.choice("method", method, METHODS), lag, window)
     at = recorded_steps("at", at, lag, np.iinfo(np.int64).max)
     memory = _validate.count("memory", memory, 1)
     times = at - lag
     fit_in_memory(n, len(at), p * (k + 1) + k)
-    out, states, growth = np.empty((n, len(at), p, k)), np.empty((n, len(at), p)), np.empty((n, len(at), k))
-    carrier = Carrier(gd, n, threads, progress, n * int(at[-1]), "present vectors")
+    out, states, growth = (np.full((n, len(at), *shape), np.nan) for shape in ((p, k), (p,), (k,)))
+    carrier = Carrier(
+        gd, n, threads=threads, progress=progress, steps=n * int(at[-1]), label="present vectors", engine=engine, device=device,
+        dtype=dtype,
+    )  # fmt: skip
     begin = max(0, int(times[0]) - window)
     apart = int(np.gcd.reduce(times - begin)) or max(1, int(at[-1]) - begin)
     each = bytes_kept(k, p, int(at[-1]) - begin, apart)
-    fit_in_memory(min(n, 8) if carrier.fused else n, 1, each // 8)
+    fit_in_memory(carrier.together, 1, each // 8)
+    stopped = ""
     with carrier, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for rows in carrier.parts(each, memory):
-            run = carrier(rows, w0[rows], q0[rows], begin, orthonormal=False)
-            run = carrier(rows, run.w, run.q, int(at[-1]) - begin, snapshot=apart, triangles=True)
+            try:
+                run = carrier(rows, w0[rows], q0[rows], begin, orthonormal=False)
+                run = carrier(rows, run.w, run.q, int(at[-1]) - begin, start=begin, snapshot=apart, triangles=True)
+            except Stopped:
+                stopped = f"with {rows.start} of {n} trajectories done"
+                break
             for m, (now, then) in enumerate(zip(at - begin, times - begin, strict=True)):
                 head = np.ascontiguousarray(run.states[:, :, then // apart])
                 past = np.ascontiguousarray(run.triangles[:, max(0, then - window) : now])
                 states[rows, m], out[rows, m] = head[:, 0], _reported(method, head, past, lag, carrier.threads)
         for m in range(len(at)):
-            jacobian = gd.jacobian(states[:, m])
+            some = np.ascontiguousarray(states[:, m])
             if method == "frozen":
-                out[:, m] = _frozen(jacobian, out[:, m])
-            growth[:, m] = np.log(np.linalg.norm(jacobian @ out[:, m], axis=1))
+                out[:, m] = _frozen(gd.jacobian(some), out[:, m])
+            moved = gd.jvp(some, np.ascontiguousarray(out[:, m].swapaxes(1, 2)), int(times[m]))
+            growth[:, m] = np.log(np.linalg.norm(moved, axis=-1))
     largest = np.take_along_axis(out, np.abs(out).argmax(axis=2)[:, :, None], axis=2)
-    return PresentVectors(at, times, out * np.where(largest < 0, -1.0, 1.0), growth, states)
+    result = PresentVectors(at, times, out * np.where(largest < 0, -1.0, 1.0), growth, states)
+    if stopped:
+        raise Interrupted(result, stopped)
+    return result
 
 
 def _reach(method: str, lag, window) -> tuple[int, int]:

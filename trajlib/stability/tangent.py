@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
+from ..dynamics.protocol import initial
 from ..engines import iterate
-from ..ensembles import initial
+from ..engines.records import fit_in_memory
+from ..progress import Interrupted
 
 __all__ = ["Tangent", "tangent"]
 
@@ -31,6 +33,8 @@ class Tangent:
         The vectors after the last step.
     final : ndarray (n, p)
         The states after the last step.
+    steps : int
+        Steps done.
     engine, device : str
         What ran, and where.
     """
@@ -39,6 +43,7 @@ class Tangent:
     norm: np.ndarray = field(repr=False)
     vectors: np.ndarray = field(repr=False)
     final: np.ndarray = field(repr=False)
+    steps: int
     engine: str
     device: str
 
@@ -60,7 +65,7 @@ def tangent(
 
     Parameters
     ----------
-    gd : GradientDescent or SoftmaxMap
+    gd : GradientDescent, SoftmaxMap, or any map with ``step`` or ``__call__``, and ``jvp`` or ``jacobian``
         The map.
     w0 : ndarray (n, p), float64
         Initial conditions.
@@ -81,6 +86,10 @@ def tangent(
     ------
     TypeError, ValueError
         If an argument has the wrong type, shape or range.
+    MemoryError
+        If the norms do not fit into memory.
+    Interrupted
+        On Ctrl-C, with the result so far.
 
     References
     ----------
@@ -94,18 +103,20 @@ def tangent(
     >>> tl.tangent(gd, w0, np.ones((3, 2, 83)), steps=10).norm.shape
     (3, 2, 11)
     """
-    w0 = initial(gd, w0)
-    p = w0.shape[1]
+    gd, w0 = initial(gd, w0, tangent=True)
+    n, p = w0.shape
     threads = _validate.threads(threads)
     vectors = _validate.finite("vectors", _validate.weights(vectors, p, name="vectors"))
-    if vectors.ndim != 3 or len(vectors) != len(w0) or vectors.shape[1] == 0:
+    if vectors.ndim != 3 or len(vectors) != n or vectors.shape[1] == 0:
         raise ValueError(f"w0 must have shape (n, {p}) and vectors (n, k, {p}), got {w0.shape} and {vectors.shape}")
     steps, every = _validate.count("steps", steps), _validate.count("every", every, 1)
+    fit_in_memory(n, steps // every + 1, vectors.shape[1])
     out, ran = iterate(
-        gd.problem, w0, vectors, steps=steps, every=every, record=("distance",), engine=engine, device=device, dtype=dtype,
+        gd, w0, vectors, steps=steps, every=every, record=("distance",), engine=engine, device=device, dtype=dtype,
         threads=threads, progress=progress, label="tangent", tangent=True,
     )  # fmt: skip
+    times = np.arange(0, ran.steps + 1, every)
+    result = Tangent(times, out["distance"], out["copies"], out["reference"], ran.steps, ran.engine, ran.device)
     if ran.interrupted:
-        raise KeyboardInterrupt
-    times = np.arange(0, steps + 1, every)
-    return Tangent(times, out["distance"], out["copies"], out["reference"], ran.engine, ran.device)
+        raise Interrupted(result)
+    return result

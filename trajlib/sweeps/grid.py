@@ -334,7 +334,7 @@ def sweep(
 
 def _compute(plan: Sweep, run, todo: list[dict], log, executor, in_flight: int, progress) -> None:
     """Run cells and store what they return; raise in the end if one has no result."""
-    from ..engines import _ctrl_c_waits
+    from ..engines import ctrl_c_waits
 
     failed: list[tuple[dict, Exception]] = []
     stored = plan.manifest["sha256"]
@@ -357,7 +357,7 @@ def _compute(plan: Sweep, run, todo: list[dict], log, executor, in_flight: int, 
             raise OSError(error.errno, f"{error.strerror}, when cell {cell} was to be stored; {stands()}") from None
 
     def keep(cell: dict, outcome: Exception | tuple[bytes, float]) -> None:
-        with _ctrl_c_waits() as pressed:
+        with ctrl_c_waits() as pressed:
             failed.append((cell, outcome)) if isinstance(outcome, Exception) else store(cell, *outcome)
         if bar is not None:
             bar.update()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -17,16 +19,17 @@ from typing import Any
 import numba
 import numpy as np
 
-from .. import Problem, from_disk_cache, n_threads
+from ...models import activations
+from .. import RESOLVED, WIPED_OUT, Problem, from_disk_cache, n_threads
 from . import kernel
 from .lanes import LANES
 
-_ACTIVATION = {"sigmoid": kernel.SIGMOID, "tanh": kernel.TANH, "relu": kernel.RELU}
 _LOSS = {"cross_entropy": kernel.CROSS_ENTROPY, "half_squared_error": kernel.HALF_SQUARED_ERROR}
 _compiling = threading.Lock()
-JIT: dict[str, Any] = {"nogil": True, "_nrt": False}
-"""Options of the compiler. The kernel allocates nothing, and counting the references to its views (atomic operations) would take as long
-as a step of the smallest maps: Numba's reference counting is switched off."""
+if hasattr(os, "register_at_fork"):  # a child of a process that compiles would wait for ever
+    os.register_at_fork(
+        before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release
+    )
 SECONDS_PER_OPERATION = 1.2e-10
 """Rough cost of one multiply-add of one network, to cut long runs into pieces short enough to stop."""
 
@@ -42,10 +45,31 @@ def aligned(shape: tuple[int, ...]) -> np.ndarray:
 @cache
 def _source() -> int:
     """A number that changes with the text of this package (the disk cache must not serve code of another version)."""
-    digest = hashlib.sha256()
-    for name in ("lanes.py", "elementary.py", "kernel.py"):
-        digest.update(Path(__file__).with_name(name).read_bytes())
+    digest = hashlib.sha256(f"{RESOLVED} {WIPED_OUT}".encode())
+    here = Path(__file__).parent
+    for file in (here / "lanes.py", here / "elementary.py", here / "kernel.py", Path(activations.__file__)):
+        digest.update(file.read_bytes())
     return int.from_bytes(digest.digest()[:7], "big")
+
+
+@cache
+def _options() -> dict[str, Any]:
+    """Options of the compiler. The kernel allocates nothing, and counting the references to its views (atomic operations) would take as
+    long as a step of the smallest maps: Numba's reference counting is switched off, by an option that is Numba's own and may go."""
+    try:
+        numba.njit("void(f8[::1])", nogil=True, _nrt=False)(_nothing)
+        return {"nogil": True, "_nrt": False}
+    except Exception as error:
+        warnings.warn(
+            f"Numba {numba.__version__} does not know an option that makes small networks faster ({error}); the bits are the same",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return {"nogil": True}
+
+
+def _nothing(array):
+    pass
 
 
 _kernels: dict[tuple, object] = {}
@@ -56,18 +80,16 @@ def _compiled(kind: tuple[tuple[int, int, int], str, str, bool, bool], arguments
 
     ``kind`` is sizes, activation, loss, whether targets are each network's own, and whether copies are tangent vectors.
     """
+    if kind in _kernels:
+        return _kernels[kind]
     sizes, activation, loss, own, tangent = kind
-    constants = (*sizes, _ACTIVATION[activation], _LOSS[loss], own, tangent, _source())
-    signature = tuple(numba.typeof(a) for a in arguments)
+    constants = (*sizes, activations.ACTIVATIONS[activation].code, _LOSS[loss], own, tangent, _source())
     with _compiling:
         if kind not in _kernels:
-
-            def compiled(cache: bool):
-                advance = kernel.build(*constants, numba.njit(cache=cache, **JIT))
-                advance.compile(signature)
-                return advance
-
-            _kernels[kind] = from_disk_cache(compiled, stacklevel=6)
+            _kernels[kind] = from_disk_cache(
+                lambda cache: kernel.build(*constants, numba.njit(cache=cache, **_options())),
+                tuple(numba.typeof(a) for a in arguments),
+            )
     return _kernels[kind]
 
 
@@ -173,8 +195,8 @@ class FusedRun:
         """What ran, for the result."""
         return f"fused CPU kernel, {self.threads} thread{'s' * (self.threads > 1)}"
 
-    def _arguments(self, first: int, end: int):
-        """Kernel arguments for groups first ... end - 1."""
+    def _arguments(self, first: int, end: int, start: int, stop: int, last: bool) -> tuple:
+        """Kernel arguments for groups first ... end - 1, from step ``start`` to ``stop``."""
         size = self._size
         width = 4 * (self._sizes[1] + self._sizes[2]) * kernel.BLOCK * LANES
         rows = slice(first * LANES, min(end * LANES, self._rows))
@@ -189,7 +211,11 @@ class FusedRun:
             self._samples,
             self._divisor,
             self._decay,
-        ), (
+            start,
+            stop,
+            last,
+            self._every,
+            self._snapshot,
             *out,
             self._nonfinite[rows],
             self._interval,
@@ -199,9 +225,13 @@ class FusedRun:
         )
 
     def _call(self, first, end, start, stop, last):
-        before, after = self._arguments(first, end)
-        arguments = (*before, start, stop, last, self._every, self._snapshot, *after)
+        arguments = self._arguments(first, end, start, stop, last)
         _compiled(self._kind, arguments)(*arguments)
+
+    def prepare(self) -> None:
+        """Compile the kernel, unless that has been done."""
+        if self._kind not in _kernels:
+            _compiled(self._kind, self._arguments(0, 1, 0, 0, False))
 
     def advance(self, start: int, stop: int, last: bool) -> None:
         """Move everything from step ``start`` to ``stop``."""

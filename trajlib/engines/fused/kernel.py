@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from numba import njit
 
+from ...models.activations import ACTIVATIONS, over
+from .. import RESOLVED, WIPED_OUT
 from . import elementary as el
 from .lanes import (
     LANES,
@@ -31,32 +33,32 @@ from .lanes import (
     where_less,
 )
 
-SIGMOID, TANH, RELU = 0, 1, 2
 CROSS_ENTROPY, HALF_SQUARED_ERROR = 0, 1
-WIPED_OUT, INFINITY = 1e-300, float("inf")  # a tangent vector shorter than this has exponent -inf
+INFINITY, NAN = float("inf"), float("nan")
 TOGETHER = 128
 """Parameters of the groups that take a step in turn: a short step waits for its own results, and the next group's fills the time."""
 BLOCK = 8
 """Samples that share one load of the weights."""
 
 
-@njit(forceinline=True)
-def _activate(z, kind, zero):
-    if kind == SIGMOID:
-        return el.sigmoid(z, zero)
-    if kind == TANH:
-        return el.tanh(z, zero)
-    return where_less(z, zero, zero, z)
+def _chosen(formulas):
+    """f(x, kind, zero), which is formula number ``kind`` of a list; ``kind`` is a constant of the machine code, and so is the choice."""
+    *others, last = formulas
+    number, formula = len(others), njit(forceinline=True)(over(last, el))
+    if not others:
+        return njit(forceinline=True)(lambda x, kind, zero: formula(x, zero))
+    before = _chosen(others)
+
+    @njit(forceinline=True)
+    def choose(x, kind, zero):
+        return formula(x, zero) if kind == number else before(x, kind, zero)
+
+    return choose
 
 
-@njit(forceinline=True)
-def _slope(h, kind, zero):
-    """Derivative of the activation, from its value."""
-    if kind == SIGMOID:
-        return h * (1.0 - h)
-    if kind == TANH:
-        return 1.0 - h * h
-    return where_less(zero, h, zero + 1.0, zero)
+_activate = _chosen([a.value for a in ACTIVATIONS.values()])
+_slope = _chosen([a.slope for a in ACTIVATIONS.values()])
+_bend = _chosen([a.bend for a in ACTIVATIONS.values()])
 
 
 @njit(forceinline=True)
@@ -132,16 +134,6 @@ def _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, own, with_l
             slot = i * h + j
             store(acc, slot, accumulate(load(acc, slot, one), samples_of(x, i * n + i0, zero) * g))
     return loss
-
-
-@njit(forceinline=True)
-def _bend(h, kind, zero):
-    """Derivative of the slope by the activation, from the activation's value."""
-    if kind == SIGMOID:
-        return 1.0 - 2.0 * h
-    if kind == TANH:
-        return -2.0 * h
-    return zero
 
 
 @njit(forceinline=True)
@@ -352,7 +344,8 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
         1 + copies): first step whose weights are not finite, left alone where it is not negative. The state at ``stop`` is recorded
         (and its loss and gradient evaluated) if ``last``; otherwise the next call does so. Tangent vectors are made
         orthonormal at step 0 (unless they are ``orthonormal`` already) and after every ``interval``-th step if that is not 0;
-        the logarithms ln R_jj are added up in growth (networks, copies, records), each where the states recorded next are, and
+        the logarithms ln R_jj are added up in growth (networks, copies, records), each where the states recorded next are (nan for a
+        direction below ``RESOLVED`` of the leading one, -inf for one that is wiped out), and
         the matrices R themselves are kept in triangle (networks, steps / interval, copies, copies).
         """
         source  # noqa: B018
@@ -428,9 +421,15 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
                     if tangent and not final and interval > 0 and (t + 1) % interval == 0:
                         _orthonormalise(state[group], size, keep)
                         r = t // every
+                        leading = one
                         for m in range(1, state.shape[1]):
                             diagonal = load(state[group, m], size, one)
-                            logarithm = where_less(diagonal, one + WIPED_OUT, one - INFINITY, el.log(diagonal, one))
+                            leading = where_less(leading, diagonal, diagonal, leading)
+                        lost = leading * RESOLVED
+                        for m in range(1, state.shape[1]):
+                            diagonal = load(state[group, m], size, one)
+                            logarithm = where_less(diagonal, lost, one + NAN, el.log(diagonal, one))
+                            logarithm = where_less(diagonal, one + WIPED_OUT, one - INFINITY, logarithm)
                             for lane in range(lanes):
                                 growth[first + lane, m - 1, r] += lane_of(logarithm, lane)
                             if not keep:

@@ -13,9 +13,9 @@ from functools import cache
 import numba
 import numpy as np
 
-from .. import from_disk_cache
+from .. import WIPED_OUT, from_disk_cache
 from . import elementary as el
-from .kernel import INFINITY, WIPED_OUT
+from .kernel import INFINITY
 from .lanes import LANES, constant, load, square_root, store, where_less
 
 __all__ = ["backward", "pushed", "singular_logarithms"]
@@ -108,11 +108,9 @@ def _on_threads(function, threads, each, fixed):
 @cache
 def _compiled(function):
     """A function as machine code, from the disk cache where an earlier process left it."""
-
-    def compiled(cache: bool):
-        return numba.njit(SIGNATURES[function], nogil=True, cache=cache, error_model="numpy")(function)
-
-    return from_disk_cache(compiled, stacklevel=6)
+    return from_disk_cache(
+        lambda cache: numba.njit(nogil=True, cache=cache, error_model="numpy")(function), SIGNATURES[function]
+    )
 
 
 @numba.njit

@@ -16,7 +16,7 @@ except ImportError as error:
         "engine='cpu' does without (more slowly on large networks)"
     ) from error
 
-from .. import SNAPSHOTS, time_axis
+from .. import RESOLVED, WIPED_OUT, is_state, time_axis
 from .products import Products
 
 PENDING_BYTES = 1 << 28
@@ -24,8 +24,6 @@ PENDING_BYTES = 1 << 28
 SECONDS_PER_OPERATION = {"cpu": 1e-10, "cuda": 2e-12}
 SECONDS_PER_CHUNK = {"cpu": 1e-4, "cuda": 5e-4}
 """Rough costs of a multiply-add and of a chunk's calls, rather too high: a short first piece does no harm."""
-WIPED_OUT = 1e-300
-"""A tangent vector shorter than this has exponent -inf, as in the fused engine."""
 
 
 def pick_device(name: str | None) -> torch.device:
@@ -67,6 +65,7 @@ class TorchRun:
         device=None,
         tangent=False,
         interval=0,
+        orthonormal=False,
         dtype="float64",
     ):
         self._device = pick_device(device)
@@ -104,7 +103,7 @@ class TorchRun:
             self._out |= {"weights": whole[:, 0], "copy_weights": whole[:, 1:]}
         elif "weights" in record:
             self._out["weights"] = np.full((self._n, states, size), np.nan)
-        for name in record - {"weights", "copy_weights", "gradient"}:
+        for name in record - {"weights", "copy_weights", "gradient", "triangle"}:
             self._out[name] = np.full(each if time_axis(name) == 2 else one, np.nan)
         self._pending: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._waiting = 0
@@ -113,6 +112,9 @@ class TorchRun:
         self._done = 0
         growth = (self._n, self._copies, steps // every if interval else 0)
         self._growth = torch.zeros(growth, dtype=torch.float64, device=self._device)
+        self._orthonormal = orthonormal
+        if "triangle" in record:
+            self._out["triangle"] = np.zeros((self._n, steps // interval, self._copies, self._copies))
         kind, work = self._device.type, self._products
         self.seconds_per_step = work.operations * SECONDS_PER_OPERATION[kind] + work.chunks * SECONDS_PER_CHUNK[kind]
 
@@ -131,7 +133,7 @@ class TorchRun:
 
     def advance(self, start: int, stop: int, last: bool) -> None:
         """Move everything from step ``start`` to ``stop``; if ``last``, record the state there too."""
-        if start == 0 and self._interval:
+        if start == 0 and self._interval and not self._orthonormal:
             self._orthonormalise()
         for t in range(start, stop):
             sums = self._record(t)
@@ -141,7 +143,7 @@ class TorchRun:
             # weights that have left the finite numbers never return: a count tells the step, with no wait
             self._finite += torch.linalg.vector_norm(self._w, torch.inf, dim=-1).isfinite()
             if self._interval and (t + 1) % self._interval == 0:
-                self._growth[..., t // self._every] += self._orthonormalise()
+                self._growth[..., t // self._every] += self._orthonormalise(t // self._interval)
         self._done = stop
         if last:
             sums, gradient = self._record(stop), self._gradient
@@ -155,13 +157,21 @@ class TorchRun:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)  # the driver times the pieces
 
-    def _orthonormalise(self) -> torch.Tensor:
-        """Make the tangent vectors of each network orthonormal; return the logarithms of the diagonal of R."""
+    def _orthonormalise(self, number: int | None = None) -> torch.Tensor:
+        """Make the tangent vectors of each network orthonormal; return the logarithms of the diagonal of R, and keep R if asked."""
         q, r = torch.linalg.qr(self._others.mT)
         diagonal = r.diagonal(dim1=-2, dim2=-1).double()
-        gone = diagonal.abs() < WIPED_OUT
-        self._others.copy_((q * diagonal.sign().masked_fill(gone, 0.0)[:, None]).mT)
-        return diagonal.abs().masked_fill(gone, 0.0).log()
+        size = diagonal.abs()
+        gone = size < WIPED_OUT
+        sign = diagonal.sign()
+        self._others.copy_((q * sign.masked_fill(gone, 0.0)[:, None].to(q.dtype)).mT)
+        if number is not None and "triangle" in self._out:
+            self._put("triangle", number, r * sign[..., None].to(r.dtype))
+        lost = (size < RESOLVED * size.amax(dim=-1, keepdim=True)) & ~gone
+        return size.masked_fill(gone, 0.0).log().masked_fill(lost, torch.nan)
+
+    def prepare(self) -> None:
+        """Nothing."""
 
     def _record(self, t: int) -> dict[str, torch.Tensor]:
         """Record what is known before a step; return zeros to which the step adds what else is wanted of this state."""
@@ -209,8 +219,9 @@ class TorchRun:
                 self._put(f"copy_{name}", t, value[self._n :].view(self._n, self._copies))
 
     def _put(self, name: str, t: int, value: torch.Tensor) -> None:
-        """Record a value; on a GPU, which would have to be waited for, only at the end of the piece."""
-        out, record = self._out[name], t // (self._snapshot if name in SNAPSHOTS else self._every)
+        """Record a value of step t (a triangle by its number); on a GPU, which would have to be waited for, at the end of the piece."""
+        out = self._out[name]
+        record = t if name == "triangle" else t // (self._snapshot if is_state(name) else self._every)
         place = torch.from_numpy(out[:, :, record] if time_axis(name) == 2 else out[:, record])
         if self._device.type == "cpu":
             place.copy_(value)
