@@ -201,7 +201,7 @@ class GradientDescent(TrainingMap):
         if pick(self.problem) == "cpu":
             return super().loss(w)
         w = self._flat(w)
-        penalty = 0.5 * self.weight_decay * (w * w).sum(axis=-1)
+        penalty = 0.5 * self.weight_decay * (w * w).sum(axis=-1) if self.weight_decay else 0.0
         return (
             total_cost(self.network.loss, self.network.outputs(w, self.task.x), self.targets) / self.divisor + penalty
         )

@@ -159,7 +159,7 @@ def dmft(
     ArithmeticError
         If the flow needs too many steps, too many directions for so few paths, or too fine a grid for the response.
     Interrupted
-        On Ctrl-C, with the result of the ensembles that are done, if these are two or more.
+        On Ctrl-C, with the result of the ensembles that are done; the standard errors of one alone are nan.
 
     Notes
     -----
@@ -210,7 +210,7 @@ def dmft(
                 if bar is not None:
                     bar.update(1)
     except KeyboardInterrupt:
-        if len(done["solution"]) < 2:
+        if not done["solution"]:
             raise
         interrupted = True
     finally:
@@ -218,7 +218,7 @@ def dmft(
             bar.close()
     result = _combine(model, times, size, done)
     if interrupted:
-        raise Interrupted(result)
+        raise Interrupted(result, f"after {sum(map(len, done.values()))} of {len(plan) * replicates} ensembles")
     worst = result.uncertainty / np.maximum(result.excess_risk, WORST**-1 * 1e-6)
     if worst.max() > WORST:
         where = int(worst.argmax())
@@ -276,6 +276,10 @@ def _combine(model: Setting, times: np.ndarray, size: int, done: dict[str, list[
     """Means over the ensembles, their standard errors, and what the companions say."""
     solution = done["solution"]
     count = len(solution)
+
+    def error(values: np.ndarray) -> np.ndarray:
+        return values.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.full(len(times), np.nan)
+
     risk, training = (
         np.array([np.diagonal(getattr(one, name)) for one in solution]) for name in ("correlation", "field_correlation")
     )
@@ -287,9 +291,9 @@ def _combine(model: Setting, times: np.ndarray, size: int, done: dict[str, list[
     return MeanField(
         times=times,
         excess_risk=risk.mean(axis=0),
-        excess_risk_error=risk.std(axis=0, ddof=1) / np.sqrt(count),
+        excess_risk_error=error(risk),
         training_error=training.mean(axis=0),
-        training_error_error=training.std(axis=0, ddof=1) / np.sqrt(count),
+        training_error_error=error(training),
         correlation=np.mean([one.correlation for one in solution], axis=0),
         field_correlation=np.mean([one.field_correlation for one in solution], axis=0),
         response=solution[0].response,

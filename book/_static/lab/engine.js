@@ -178,6 +178,7 @@ trajlab.define(function engine(trajlab) {
     function loss(w, at, withLoss = true) {
       const total = gradient(w, at, withLoss);
       if (!withLoss) return NaN;
+      if (decay === 0.0) return total / divisor;  // 0 times a sum of squares that overflows would be nan
       let penalty = 0.0;
       for (let p = 0; p < size; p++) penalty = penalty + w[at + p] * w[at + p];
       return total / divisor + penalty * (0.5 * decay);

@@ -8,7 +8,7 @@ cross entropy: m = max_k a_k, e_k = exp(a_k - m), s = e_0 + e_1 + ..., delta_k =
 half squared error: delta_k = a_k - y_k, loss = sum_k delta_k delta_k / 2;
 g_j = (W2_j0 delta_0 + W2_j1 delta_1 + ...) act'(h_j); gradient terms x_i g_j, g_j, h_j delta_k, delta_k.
 Terms of the samples are added in sample order to 0; gradient = sum / divisor + decay * w with divisor n (cross entropy) or 1;
-w <- w - lr * gradient. The loss is sum / divisor + (decay / 2) (w_0 w_0 + w_1 w_1 + ...). The order of the tangent terms is that of
+w <- w - lr * gradient. The loss is sum / divisor, and with decay + (decay / 2) (w_0 w_0 + w_1 w_1 + ...). The order of the tangent terms is that of
 ``_tangent_samples``, read from top to bottom.
 """
 
@@ -396,10 +396,12 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
                             state[group], m, depth, acc, scratch, x, targets, n, d, h, c, act, cost, own, with_loss
                         )
                         if with_loss:
-                            penalty = one
-                            for p in range(size):
-                                penalty = penalty + load(w, p, one) * load(w, p, one)
-                            total = total / (one + divisor) + penalty * (0.5 * decay)
+                            total = total / (one + divisor)
+                            if decay != 0.0:  # 0 times a sum of squares that overflows would be nan
+                                penalty = one
+                                for p in range(size):
+                                    penalty = penalty + load(w, p, one) * load(w, p, one)
+                                total = total + penalty * (0.5 * decay)
                             for lane in range(lanes):
                                 loss[first + lane, m, r] = lane_of(total, lane)
                         if final:
