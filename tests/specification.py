@@ -130,7 +130,9 @@ def gradient(w, x, y, sizes, activation, loss, decay):
     penalty = 0.0
     for value in w:
         penalty = penalty + value * value
-    return total / divisor + (penalty * (0.5 * decay) if decay else 0.0), [s / divisor + v * decay for s, v in zip(sums, w, strict=True)]
+    return total / divisor + (penalty * (0.5 * decay) if decay else 0.0), [
+        s / divisor + v * decay for s, v in zip(sums, w, strict=True)
+    ]
 
 
 def descend(w, steps, lr, *arguments):

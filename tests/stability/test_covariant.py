@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import signal
 import subprocess
 import sys
 
@@ -12,7 +11,6 @@ from small_networks import parallel, small
 
 import trajlib as tl
 from trajlib.dynamics.reference import HenonMap, LinearMap
-from trajlib.engines.fused import cpu
 
 
 class StandardMaps:
@@ -322,20 +320,6 @@ def test_small_angles_keep_their_digits():
         assert tl.pair_angles(v)[0, 1] == tl.pair_angles(v)[1, 0] == pytest.approx(angle, rel=1e-9)
     with pytest.raises(ValueError, match="shape"):
         tl.pair_angles(np.ones(3))
-
-
-@pytest.mark.parametrize("gd", [small(), HenonMap()], ids=["network", "henon"])
-def test_ctrl_c(gd, monkeypatch):
-    advance, jacobian = cpu.FusedRun.advance, HenonMap.jacobian
-
-    def pressed(self, *arguments):
-        signal.raise_signal(signal.SIGINT)
-        return (advance if isinstance(self, cpu.FusedRun) else jacobian)(self, *arguments)
-
-    monkeypatch.setattr(cpu.FusedRun, "advance", pressed)
-    monkeypatch.setattr(HenonMap, "jacobian", pressed)
-    with pytest.raises(KeyboardInterrupt):
-        tl.covariant_vectors(gd, np.full((1, 2 if isinstance(gd, HenonMap) else 9), 0.1), 20_000)
 
 
 @pytest.mark.parametrize(

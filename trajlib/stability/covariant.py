@@ -221,7 +221,11 @@ def covariant_vectors(
                 zones = _what_is_left(zones, stop.stretch, last, every) if kept <= length else []
             if zones:
                 result.discrepancy[rows, 0] = _between_spans(run.q, second)
-                _backwards(carrier, (zones[0], zones[1]), every, rows, result, seed)
+                try:
+                    _backwards(carrier, (zones[0], zones[1]), every, rows, result, seed)
+                except Stopped:  # where pieces are run forwards once more
+                    stopped = f"on the way back of {rows.stop - rows.start} trajectories, with {rows.start} of {n} done"
+                    break
                 result.exponents[rows] /= zones[0].steps
                 whole = zones[0].steps == kept
                 result.converged[rows] = (result.discrepancy[rows] <= tolerance).all(axis=1) & whole

@@ -38,8 +38,8 @@ class Spectrum:
         left the range of float64. A direction that is wiped out altogether is resolved, with exponent -inf.
     converged : ndarray (n,), bool
         Whether all exponents are resolved, the two halves of the run agree within four standard errors of their difference, and the
-        vectors had aligned: the first block agrees with the others within four standard deviations, or moves the mean by less than a
-        thousandth of it. (Random first vectors take a while to align; ``transient`` leaves that out.)
+        vectors had aligned: the first block agrees with those of the second half within five of their standard deviations, or the mean
+        over all blocks with theirs within a thousandth. (Random first vectors take a while to align; ``transient`` leaves that out.)
     times : ndarray (b,), int
         Step at the end of each block, counted from the initial condition.
     growth : ndarray (n, k, b)
@@ -234,10 +234,10 @@ def _halves_agree(growth: np.ndarray) -> np.ndarray:
 
 
 def _aligned(growth: np.ndarray) -> np.ndarray:
-    """Whether the first block is one like the others, or weighs too little in the mean to matter, (n, k)."""
-    first, others = growth[..., 0], growth[..., 1:]
-    count = others.shape[-1]
-    mean = others.mean(axis=-1)
-    gap = np.where(first == mean, 0.0, np.abs(first - mean))
-    spread = others.std(axis=-1, ddof=1) * np.sqrt(1 + 1 / count)
-    return (gap <= 4 * spread + 1e-12) | (gap / (count + 1) <= ALIGNED * np.abs(mean))
+    """Whether the first block is one like those of the second half, or the mean is hardly another than theirs, (n, k)."""
+    later = growth[..., growth.shape[-1] // 2 :]
+    mean, there, first = growth.mean(axis=-1), later.mean(axis=-1), growth[..., 0]
+    gap = np.where(first == there, 0.0, np.abs(first - there))
+    spread = later.std(axis=-1, ddof=1) * np.sqrt(1 + 1 / later.shape[-1])
+    moved = np.where(mean == there, 0.0, np.abs(mean - there))
+    return (gap <= 5 * spread + 1e-12) | (moved <= ALIGNED * np.abs(there))
