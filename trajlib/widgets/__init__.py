@@ -7,8 +7,8 @@ __all__ = ["Panel", "collapse_lab", "divergence_lab", "dmft_lab", "embedding_lab
 
 def __getattr__(name: str):
     """The panels of the chapters, which are made of this and live with the book's other needs."""
-    if name not in __all__:
+    if name not in (*__all__, "labs"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from ..companion import labs
 
-    return getattr(labs, name)
+    return labs if name == "labs" else getattr(labs, name)
