@@ -121,6 +121,7 @@ class Panel(widgets.VBox):
         reset.on_click(lambda _: self.reset())
         self._bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="12em", display="none"))
         self._status, self._message, self._before, self._view = (widgets.HTML() for _ in range(4))
+        self._before.layout.min_height = "2em"  # the figure stays in its place
         self._alert = ""
         grid = widgets.Layout(grid_template_columns="repeat(auto-fill, minmax(min(100%, 27em), 1fr))", width="100%")
         line = widgets.Layout(flex_flow="row wrap", align_items="center")
