@@ -151,14 +151,14 @@ trajlab.define(function panel(trajlab) {
       return { control, node: element("div", { class: kind }, element("label", { for: id }, label), ...inputs), show };
     }
 
-    /** The value that a control takes, and what to tell the reader if that is not what was asked for: beyond the range it is the nearest end;
-        what is no number, or no whole one, changes nothing. */
+    /** The value that a control takes, and what to tell the reader if that is not what was asked for: beyond the range it is the nearest
+        end; what is no number, or no whole one, changes nothing. */
     allowed({ key, label, choices, min, max, integer }, given) {
       if (choices) {
         const known = choices.some(([value]) => value === given);
         return known ? [given, ""] : [this.values[key], `${label}: there is no “${given}”.`];
       }
-      const number = typeof given === "string" ? Number(given.trim().replace("−", "-") || NaN) : given; // as the laboratory writes it itself
+      const number = typeof given === "string" ? Number(given.trim().replace("−", "-") || NaN) : given;
       const range = `${label} must be ${integer ? "a whole number" : "a number"} from ${min} to ${max}`;
       if (Number.isNaN(number) || (integer && Number.isFinite(number) && !Number.isInteger(number)))
         return [this.values[key], `${range}; “${given}” is not, so it stays ${this.values[key]}.`];
@@ -272,8 +272,8 @@ trajlab.define(function panel(trajlab) {
       if (this.worker) this.worker.postMessage({ halted: paused || !this.visible });
     }
 
-    /** Start a job in a worker of its own: a new one is compiled for the arrays of this run alone, and is the faster for it. `data` will hold
-        what comes, and takes the place of the old when something has come. */
+    /** Start a job in a worker of its own: a new one is compiled for the arrays of this run alone, and is the faster for it. `data` will
+        hold what comes, and takes the place of the old when something has come. */
     run(job, options, data) {
       this.halt();
       this.coming = { ...data, ran: { ...this.values }, complete: false };

@@ -11,7 +11,8 @@ trajlab.define(function trajectory(trajlab) {
     "scalar-embedding": { lr: 5, ic: 0, copies: 5, steps: 200, mostCopies: 10, mostSteps: 2000 },
   };
   const key = (colour, text) => `<span class="key" data-colour="${colour}">${text}</span>`;
-  const variation = (values) => values.reduce((sum, value, t) => (t && Number.isFinite(value) ? sum + Math.abs(value - values[t - 1]) : sum), 0.0);
+  /** How far a series goes from step to step, in all; what is no longer finite does not count. */
+  const variation = (values) => values.reduce((sum, value, t) => sum + (t && Math.abs(value - values[t - 1]) || 0), 0.0);
   const whole = (value) => value.toLocaleString("en");
 
   class TrajectoryLab extends trajlab.Panel {
