@@ -153,3 +153,29 @@ def test_opening_figure_draws_in_both_themes_on_a_phone(open_page):
         "[...document.querySelector('hero-lab').shadowRoot.querySelectorAll('canvas')].map((c) => c.ariaLabel)"
     )
     assert all("from a mean distance" in name or "mean distance of" in name for name in names)
+
+
+def test_opening_figure_does_not_round_small_numbers_away(open_page):
+    page = open_page("<hero-lab></hero-lab>", reduced_motion="reduce")
+    finished(page, "hero-lab")
+    script = f"""(factor) => {{
+        const {{ mean, loss }} = {HERO}.data;
+        [mean[400], loss[400]] = [factor * mean[0], factor];
+        {HERO}.render();
+        return {HERO}.progress.textContent;
+    }}"""
+    for factor, many, loss in ((0.003, "0.003", "0.003"), (2e-7, "2·10⁻⁷", "2·10⁻⁷"), (1.02, "1.0", "1.02")):
+        said = page.evaluate(script, factor)
+        assert f"are {many} times" in said and said.endswith(f"loss {loss}")
+
+
+def test_opening_figure_that_is_left_behind_is_marked(open_page):
+    page = open_page("<hero-lab></hero-lab>")
+    finished(page, "hero-lab")
+    page.evaluate("self.Worker = class { constructor() { throw new Error('refused'); } }; null")
+    page.evaluate("history.replaceState = () => { throw new Error('refused'); }; null")
+    page.get_by_role("button", name="5 broken training").click()
+    page.wait_for_selector("hero-lab[before]")
+    assert "refused" in page.inner_text("hero-lab .message")
+    assert page.locator("hero-lab .before").all_inner_texts() == ["of the values before"] * 2
+    assert page.evaluate(f"{HERO}.canvases.plane.getAttribute('aria-label')").startswith("Of the values before: Traj")

@@ -21,7 +21,9 @@ sys.path.insert(0, str(ROOT / "tools"))
 import write_lab_data  # noqa: E402
 import write_lab_theory  # noqa: E402
 
-SHADOW = "document.querySelector('trajectory-lab').shadowRoot"
+PANEL = "document.querySelector('trajectory-lab')"
+SHADOW = f"{PANEL}.shadowRoot"
+RAN = f"{PANEL}.data.ran"
 
 
 @pytest.fixture
@@ -324,15 +326,21 @@ def test_values_out_of_range_are_clamped_and_the_reader_is_told(open_page):
     for label, text, value, said in (
         ("learning rate", "50", "10", "learning rate must be a number from 0.01 to 10; 50 became 10."),
         ("copies", "few", "40", "copies must be a whole number from 1 to 40; “few” is not, so it stays 40."),
-        ("copies", "2.4", "2", "copies must be a whole number from 1 to 40; 2.4 became 2."),
-        ("steps", "", "60", "steps must be a whole number from 50 to 20000; “” is not, so it stays 60."),
+        ("copies", "2.4", "40", "copies must be a whole number from 1 to 40; “2.4” is not, so it stays 40."),
+        ("copies", "Infinity", "40", "copies must be a whole number from 1 to 40; Infinity became 40."),
+        ("initial condition", "−3", "0", "initial condition must be a whole number from 0 to 499; −3 became 0."),
+        ("learning rate", "0.123456", "0.123456", ""),
+        ("steps", "137", "137", ""),
+        ("steps", "", "137", "steps must be a whole number from 50 to 20000; “” is not, so it stays 137."),
     ):  # fmt: skip
         field = page.get_by_label(f"{label}, exact value")
         field.fill(text)
         field.press("Enter")
         assert field.input_value() == value
         assert message.text_content() == said
+    page.wait_for_function(f"{RAN}.steps === 137")
     finished(page)
+    assert page.evaluate(RAN) == {"lr": 0.123456, "ic": 0, "radius": 1e-8, "copies": 40, "steps": 137}
 
 
 def test_keyboard_alone_is_enough(open_page):
@@ -593,3 +601,261 @@ def test_rungs_are_marked_in_the_diagram_of_the_map(open_page):
     assert page.evaluate(rungs) == [], "so many would be a hatching"
     page.evaluate("document.querySelector('bifurcation-lab').set('system', 'network')")
     assert page.evaluate(rungs) == []
+
+
+# What a browser, a link or a hasty reader does to them
+
+SMALL = "#lab=steps:60,copies:1"
+
+
+def test_an_address_that_cannot_follow_does_not_keep_a_run_from_starting(open_page):
+    page = open_page("<trajectory-lab></trajectory-lab>", hash=SMALL)
+    finished(page)
+    page.evaluate(
+        "history.replaceState = () => { throw new DOMException('more than 100 in 30 s', 'SecurityError'); }; null"
+    )
+    page.get_by_label("copies, exact value").fill("3")
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"{RAN}.copies === 3")
+    finished(page)
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_function(f"{RAN}.copies === 20")
+    page.evaluate("navigator.clipboard.writeText = async () => { throw new Error('no'); }; null")
+    page.get_by_role("button", name="Copy link").click()
+    said = page.locator("trajectory-lab .message")
+    assert "#lab=lr:0.01,ic:0,radius:1e-8,copies:20,steps:5000" in said.text_content()
+
+
+def test_the_address_changes_seldom_and_ends_right(open_page):
+    page = open_page("<trajectory-lab></trajectory-lab><bifurcation-lab></bifurcation-lab>", hash=SMALL)
+    page.evaluate(
+        """async () => {
+            const { replaceState } = history, [lab, other] = document.querySelectorAll("trajectory-lab, bifurcation-lab");
+            self.writes = 0;
+            history.replaceState = (...given) => { self.writes++; replaceState.apply(history, given); };
+            for (let n = 0; n < 150; n++) {
+                lab.set("ic", n);
+                other.set("split", n % 90);
+                await new Promise((resolve) => setTimeout(resolve, 10));
+            }
+        }"""
+    )
+    page.wait_for_function("location.hash.includes('ic:149') && location.hash.includes('split:59')")
+    assert page.evaluate("writes") < 15, "Safari refuses more than 100 in 30 s"
+
+
+def test_the_newest_of_several_looks_counts(open_page):
+    page = open_page("<p></p>" * 2 + "<trajectory-lab hidden></trajectory-lab>", hash="#lab=steps:60,copies:1")
+    page.evaluate(
+        """() => {
+            self.IntersectionObserver = class {
+                constructor(tell) { self.tell = tell; }
+                observe() {}
+                disconnect() {}
+            };
+            document.querySelector("trajectory-lab").remove();
+            document.body.append(document.createElement("trajectory-lab"));
+            tell([{ isIntersecting: true }, { isIntersecting: false }]);
+        }"""
+    )
+    assert page.evaluate(f"{PANEL}.worker") is None, "out of sight by now"
+    page.evaluate("tell([{ isIntersecting: false }, { isIntersecting: true }])")
+    finished(page)
+
+
+def test_a_laboratory_that_is_moved_goes_on(open_page):
+    page = open_page("<main></main><trajectory-lab></trajectory-lab>")
+    page.wait_for_function(f"{PANEL}.worker && {PANEL}.data")
+    page.evaluate(f"document.querySelector('main').append({PANEL})")
+    finished(page)
+    assert page.evaluate(f"{PANEL}.data.times") == 5001
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        "delete self.IntersectionObserver",
+        "delete self.ResizeObserver",
+        "self.IntersectionObserver = class { constructor() { throw new Error('refused'); } }",
+        "self.ResizeObserver = class { observe() { throw new Error('refused'); } }",
+        "delete self.matchMedia",
+        "self.matchMedia = () => { throw new Error('refused'); }",
+        "self.matchMedia = (query) => ({ matches: false, addListener() {} })",  # Safari 13
+        "history.replaceState = () => { throw new Error('refused'); }",
+    ],
+)
+def test_works_without_what_a_browser_may_lack(open_page, lacking):
+    page = open_page("<trajectory-lab hidden></trajectory-lab>", hash="#hero=lr:0.5")
+    page.evaluate(lacking + "; null")
+    page.evaluate("document.querySelector('trajectory-lab').remove()")
+    for name in ("trajectory-lab", "hero-lab"):
+        page.evaluate("(name) => document.body.append(document.createElement(name))", name)
+    page.evaluate(f"{PANEL}.set('steps', 70)")
+    page.evaluate(f"{PANEL}.set('copies', 2)")
+    finished(page)
+    finished(page, "hero-lab")
+    assert page.evaluate(f"[{RAN}.steps, {RAN}.copies]") == [70, 2]
+    assert page.evaluate(f"{SHADOW}.querySelector('canvas').width") > 100
+    assert page.evaluate("document.querySelector('hero-lab').data.lr") == 0.5
+    assert page.inner_text("trajectory-lab .message") == ""
+
+
+def test_what_cannot_be_done_is_said(open_page, tmp_path):
+    page = open_page('<trajectory-lab chapter="intermittency"></trajectory-lab>', hash=SMALL)
+    finished(page)
+    said, save = page.locator("trajectory-lab .message"), page.get_by_role("button", name="Download CSV")
+    page.evaluate(
+        "self.create = URL.createObjectURL; URL.createObjectURL = () => { throw new Error('not in a frame'); }; null"
+    )
+    save.click()
+    assert said.text_content() == "This browser saves no file here (not in a frame)."
+    page.evaluate("URL.createObjectURL = create; null")
+    page.evaluate(
+        "self.Worker = class { constructor() { throw new Error('refused by the policy of this page'); } }; null"
+    )
+    page.evaluate(f"{PANEL}.set('ic', 9)")
+    page.wait_for_function(f"{SHADOW}.querySelector('.message').textContent.includes('policy of this page')")
+    page.wait_for_timeout(300)
+    assert page.evaluate(f"{PANEL}.hasAttribute('before')"), "no new run: what is there stays marked"
+    with page.expect_download() as info:
+        save.click()
+    assert info.value.suggested_filename == "lab-lr_5_ic_51_radius_1e-8_copies_1_steps_60_split_1.csv"
+    info.value.save_as(tmp_path / "lab.csv")
+    rows = list(csv.DictReader((tmp_path / "lab.csv").read_text().splitlines()))
+    gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris(split_seed=1), lr=5.0)
+    assert float(rows[0]["loss"]) == gd.loss(gd.network.init(52, seed=0)[51])
+    assert "of the values before" in said.text_content()
+
+
+def test_a_table_saved_before_the_new_run_has_the_name_of_the_old_one(open_page):
+    page = open_page("<trajectory-lab></trajectory-lab>", hash=SMALL)
+    finished(page)
+    with page.expect_download() as info:  # at once: within the pause that a change is given
+        page.evaluate(f"(() => {{ {PANEL}.set('lr', '3'); {PANEL}.download(); }})()")
+    assert info.value.suggested_filename == "lab-lr_0.01_ic_0_radius_1e-8_copies_1_steps_60.csv"
+    assert "of the values before" in page.inner_text("trajectory-lab .message")
+    page.wait_for_function(f"{RAN}.lr === 3")
+    finished(page)
+    with page.expect_download() as info:
+        page.get_by_role("button", name="Download CSV").click()
+    assert info.value.suggested_filename == "lab-lr_3_ic_0_radius_1e-8_copies_1_steps_60.csv"
+    assert page.inner_text("trajectory-lab .message") == ""
+
+
+def test_a_table_of_a_run_that_has_not_ended_says_so(open_page):
+    page = open_page("<trajectory-lab></trajectory-lab>", hash="#lab=steps:20000,copies:40")
+    page.wait_for_function(f"{PANEL}.data && {PANEL}.data.times")
+    page.get_by_role("button", name="Pause").click()
+    with page.expect_download() as info:
+        page.get_by_role("button", name="Download CSV").click()
+    assert info.value.suggested_filename.endswith("_steps_20000_unfinished.csv")
+    assert "has not ended" in page.inner_text("trajectory-lab .message")
+
+
+@pytest.mark.parametrize(
+    ("link", "said", "steps"),
+    [
+        ("#lab=lr:%E0%A4%A,steps:60", "“%E0%A4%A” is not, so it stays 0.01.", 60),
+        ("#lab=garbage", "“garbage” in the link is not understood, and is left out.", 5000),
+        ("#lab=garbage,steps:60,speed:7", "“speed:7” in the link is not understood, and is left out.", 60),
+        ("#lab=steps%3A60%2Ccopies%3A2", "", 60),
+        ("#lab%3Dsteps%3A60", "", 60),
+        ("#lab=", "", 5000),
+        ("#lab=steps:60.5", "steps must be a whole number from 50 to 20000; “60.5” is not, so it stays 5000.", 5000),
+        ("#%E0%A4%A", "", 5000),
+        ("#lab=__proto__:3", "“__proto__:3” in the link is not understood, and is left out.", 5000),
+    ],
+)
+def test_links_that_are_not_as_they_should_be(open_page, link, said, steps):
+    page = open_page("<trajectory-lab></trajectory-lab>", hash=link)
+    page.wait_for_function(f"{PANEL}.data && {PANEL}.data.times")
+    assert page.evaluate(f"[{RAN}.steps, {RAN}.lr]") == [steps, 0.01]
+    message = page.locator("trajectory-lab .message")
+    assert message.get_attribute("role") == "status"
+    assert message.text_content().endswith(said) and bool(message.text_content()) == bool(said)
+
+
+def test_laboratories_of_a_page_have_a_part_of_the_address_each(open_page):
+    body = '<trajectory-lab></trajectory-lab><bifurcation-lab system="map"></bifurcation-lab><trajectory-lab></trajectory-lab>'
+    old = "#lab=lr:0.5,ic:1,radius:1e-8,copies:2,steps:60"
+    page = open_page(body, hash=old)
+    values = "[...document.querySelectorAll('trajectory-lab')].map((lab) => [lab.values.ic, lab.values.lr])"
+    assert page.evaluate(values) == [[1, 0.5], [0, 0.01]], "a link of old is for the first"
+    for script in (
+        "document.querySelectorAll('trajectory-lab')[1].set('ic', 7)",
+        "document.querySelector('bifurcation-lab').set('split', 3)",
+    ):
+        page.evaluate(script)
+    page.wait_for_function("location.hash.includes('split:3')")
+    link = page.evaluate("location.hash")
+    assert link.startswith("#bifurcation=system:map,split:3,") and old[1:] in link.split("&")
+    assert "lab2=lr:0.01,ic:7,radius:1e-8,copies:20,steps:5000" in link.split("&")
+    page = open_page(body, hash=link)
+    assert page.evaluate(values) == [[1, 0.5], [7, 0.01]]
+    assert page.evaluate("document.querySelector('bifurcation-lab').values.split") == 3
+
+
+MARKED = f"""(() => {{
+    const lab = {PANEL}, words = lab.shadowRoot.querySelector(".plot .before"), canvas = lab.canvases.loss;
+    return [getComputedStyle(words).visibility === "visible" && words.textContent, Number(getComputedStyle(canvas).opacity) < 0.5,
+        canvas.getAttribute("aria-label").startsWith("Of the values before"), lab.note.role === "status" && lab.note.textContent];
+}})()"""
+OLD = ["of the values before", True, True, "The figures are of the values before."]
+
+
+def test_the_figure_of_the_values_before_is_marked(open_page):
+    page = open_page("<trajectory-lab></trajectory-lab>", hash=SMALL)
+    finished(page)
+    assert page.evaluate(MARKED) == [False, False, False, ""]
+    page.evaluate(f"{PANEL}.set('ic', 4)")
+    assert page.evaluate(MARKED) == OLD
+    page.evaluate(f"{PANEL}.set('ic', 0)")
+    assert page.evaluate(MARKED) == [False, False, False, ""], "they are the values again that the figure is of"
+    page.evaluate(f"{PANEL}.set('steps', '20000')")
+    result = page.inner_text("trajectory-lab .result")
+    assert page.evaluate(MARKED) == OLD and result.startswith("After 60 steps")
+    page.wait_for_function(f"{RAN}.steps === 20000")
+    assert page.evaluate(MARKED) == [False, False, False, ""] and page.inner_text("trajectory-lab .result") == ""
+    assert page.evaluate(f"{PANEL}.canvases.loss.getAttribute('aria-label')") == "Loss", "of the run that has begun"
+
+
+def test_a_moved_view_of_the_diagram_is_not_of_the_values_before_but_another_split_is(open_page):
+    page = open_page('<bifurcation-lab system="map"></bifurcation-lab>', hash="#bifurcation=from:4,to:6")
+    lab = "document.querySelector('bifurcation-lab')"
+    page.wait_for_function(f"{lab}.data && {lab}.data.columns.size")
+    page.evaluate(f"{lab}.zoom(0.9)")
+    assert page.evaluate(f"{lab}.hasAttribute('before')") is False
+    page.evaluate(f"{lab}.set('split', 7)")
+    assert page.evaluate(f"{lab}.hasAttribute('before')") is True
+    page.wait_for_function(f"{lab}.data.ran.split === 7")
+    assert page.evaluate(f"{lab}.hasAttribute('before')") is False
+    page.evaluate(f"{lab}.set('from', '900')")
+    page.wait_for_function(f"{lab}.shadowRoot.querySelector('.message').textContent.startsWith('“from” must be below')")
+    assert page.evaluate(f"{lab}.hasAttribute('before')") is True
+
+
+def test_a_value_that_is_refused_starts_no_run(open_page):
+    page = open_page("<trajectory-lab></trajectory-lab>", hash=SMALL)
+    finished(page)
+    page.get_by_label("copies, exact value").fill("2.5")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(500)
+    assert page.evaluate(f"{PANEL}.hasAttribute('finished') && !{PANEL}.worker")
+    assert "it stays 1" in page.inner_text("trajectory-lab .message")
+
+
+def test_no_weight_hides_the_others(open_page):
+    page = open_page('<trajectory-lab chapter="intermittency"></trajectory-lab>', hash="#lab=steps:20000,copies:1")
+    finished(page)
+    script = f"""() => {{
+        const canvas = {PANEL}.canvases.weights, from = Math.round(canvas.width / 2);
+        const {{ data }} = canvas.getContext("2d").getImageData(from, 0, canvas.width - from - 14, canvas.height);
+        const near = (hex, i) => [1, 3, 5].every((place, k) => Math.abs(parseInt(hex.slice(place, place + 2), 16) - data[i + k]) < 40);
+        return {PANEL}.colours.several.map((hex) => {{
+            let count = 0;
+            for (let i = 0; i < data.length; i += 4) count += data[i + 3] > 200 && near(hex, i);
+            return count;
+        }});
+    }}"""
+    counts = dict(zip(["W1[0,0]", "W1[2,3]", "b1[4]", "W2[4,1]", "b2[0]", "b2[2]"], page.evaluate(script), strict=True))
+    assert min(counts.values()) > 100, counts  # a line across half of the figure is some 150 pixels wide

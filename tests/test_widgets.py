@@ -18,6 +18,7 @@ pytest.importorskip("ipywidgets")
 import ipywidgets
 
 from trajlib import widgets
+from trajlib.widgets import controls
 from trajlib.widgets import panel as module
 
 ROOT = Path(__file__).parents[1]
@@ -211,6 +212,136 @@ def test_a_closed_panel_stops(quick):
     panel.close()
     assert not panel.running
     quick.hold.set()
+
+
+# What is typed, and the figure of the values before.
+
+
+def typed(control, text):
+    """What the front end does when a reader types into the field."""
+    control._field.set_state({"value": text})
+    return control.value, control.message
+
+
+RATE = "learning rate must be a number from 0.001 to 10; "
+STEPS = "steps must be a whole number from 100 to 20000; "
+SEED = "seed must be a whole number from 0 to 1000000; "
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value", "said"),
+    [
+        ("lr", "1000", 10.0, RATE + "1000 became 10."),
+        ("lr", "-1", 0.001, RATE + "-1 became 0.001."),
+        ("lr", "few", 0.5, RATE + "“few” is not, so it stays 0.5."),
+        ("lr", "nan", 0.5, RATE + "“nan” is not, so it stays 0.5."),
+        ("lr", "0.0123456789", 0.0123456789, ""),
+        ("lr", " 1e-2 ", 0.01, ""),
+        ("steps", "137", 137, ""),
+        ("steps", "99", 100, STEPS + "99 became 100."),
+        ("steps", "inf", 20000, STEPS + "inf became 20000."),
+        ("steps", "9" * 5000, 20000, STEPS + "9" * 5000 + " became 20000."),
+        ("steps", "1e3", 1000, ""),
+        ("seed", "1.5", 7, SEED + "“1.5” is not, so it stays 7."),
+        ("seed", "", 7, SEED + "“” is not, so it stays 7."),
+        ("seed", "−3", 0, SEED + "−3 became 0."),
+        ("seed", "15.0", 15, ""),
+    ],
+)
+def test_what_is_typed_is_taken_or_the_reader_is_told(name, text, value, said):
+    start = {"lr": 0.5, "radius": 1e-8, "networks": 1, "copies": 1, "steps": 300, "seed": 7}
+    made = controls.copies_of(start, rates=(-3, 1), most=(500, 40), lengths=(100, 20_000, 100))
+    control = made[name]
+    assert typed(control, text) == (value, said)
+    assert type(control.value) is type(start[name]) and control._field.value == controls.written(value)
+    control.value = start[name]
+    assert (control.value, control.message) == (start[name], "")
+
+
+def test_sliders_and_fields_go_together():
+    rate = controls.logarithmic("learning rate", 0.5, -3, 1)
+    typed(rate, "0.0123")
+    assert rate._slider.value == 0.0123
+    rate._slider.value = 10**-1.3
+    assert rate.value == 0.0501 and rate._field.value == "0.0501", "as many digits as one can read"
+    rate.value = 1000
+    assert (rate.value, rate.message) == (10.0, RATE + "1000 became 10.")
+    rate.value = 0.25
+    assert (rate.value, rate.message, rate._field.value) == (0.25, "", "0.25")
+    steps = controls.whole("steps", 300, 100, 20_000, 100)
+    steps._slider.value = 400
+    assert steps.value == 400 and type(steps.value) is int
+
+
+@pytest.fixture
+def numbered(quick):
+    """A panel whose control reads what is typed."""
+    number = controls.whole("flowers <b>", 1, 1, 20)
+    panel = widgets.Panel(quick.compute, lambda y: f"y = {y}", {"x": number})
+    quick.panels.append(panel)
+    return settled(panel), number
+
+
+def test_the_panel_says_what_was_changed(quick, numbered):
+    panel, number = numbered
+    typed(number, "1000")
+    settled(panel)
+    assert panel.result == 40 and "flowers &lt;b&gt; must be a whole number from 1 to 20; 1000 became 20." in seen(
+        panel
+    )
+    assert 'role="status"' in panel._message.value
+    typed(number, "2.5")
+    time.sleep(0.3)
+    assert quick.calls == [1, 20], "what is refused changes nothing"
+    assert "“2.5” is not, so it stays 20." in panel._message.value
+    typed(number, "13")
+    settled(panel)
+    assert "became" not in seen(panel) and "x must not be" in panel._message.value
+    typed(number, "13.5")
+    assert "it stays 13" in panel._message.value and 'role="alert"' in panel._message.value
+    panel.reset()
+    settled(panel)
+    assert panel._message.value == "" and number.value == 1 and panel.result == 2
+
+
+def test_the_figure_of_the_values_before_is_marked(quick, numbered):
+    panel, number = numbered
+
+    def marked():
+        assert ("trajlib-before" in panel._view._dom_classes) == bool(panel._before.value)
+        return panel._before.value
+
+    assert not marked()
+    number.value = 5
+    assert 'role="status"' in marked() and "of the values before: flowers &lt;b&gt; 1." in marked()
+    assert "y = 2" in panel._view.value
+    number.value = 1
+    assert not marked(), "they are the values again that it is of"
+    number.value = 5
+    settled(panel)
+    assert not marked() and "y = 10" in panel._view.value
+    quick.hold.clear()
+    number.value = 6
+    until(lambda: quick.calls[-1] == 6)
+    assert "flowers &lt;b&gt; 5." in marked()
+    panel.cancel()
+    quick.hold.set()
+    assert marked(), "nothing new has come"
+    number.value = 13
+    settled(panel)
+    assert panel.error is not None and marked()
+    panel.reset()
+    settled(panel)
+    assert not marked()
+
+
+def test_steps_between_two_records_are_taken():
+    panel = settled(widgets.divergence_lab(NET, TASK, networks=1, copies=1, steps=300))
+    assert typed(panel.controls["steps"], "2345") == (2345, "")
+    settled(panel)
+    assert panel.error is None and panel.result.steps == 2345
+    assert panel.result.times[-1] == 2344 and "d(2,344) / d(0)" in panel._view.value
+    panel.close()
 
 
 # The labs.

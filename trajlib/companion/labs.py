@@ -56,7 +56,7 @@ def divergence_lab(
     def compute(lr, radius, networks, copies, steps, seed) -> Divergence:
         gd, w0 = GradientDescent(network, task, lr=lr), network.init(networks, seed=seed)
         every = max(1, steps // RECORDS)
-        return diverge(gd, w0, radius=radius, copies=copies, steps=steps - steps % every, every=every, seed=seed + 1)
+        return diverge(gd, w0, radius=radius, copies=copies, steps=steps, every=every, seed=seed + 1)
 
     def draw(div: Divergence):
         with np.errstate(all="ignore"):
@@ -66,7 +66,7 @@ def divergence_lab(
         yield plots.distances(div, range(min(6, len(mean))), yscale=scale)
         low, middle, high = np.quantile(growth, (0.05, 0.5, 0.95))
         yield (
-            f"d({div.steps:,}) / d(0), mean over copies, of {len(growth)} initial conditions: median {middle:.3g}, "
+            f"d({div.times[-1]:,}) / d(0), mean over copies, of {len(growth)} initial conditions: median {middle:.3g}, "
             f"5 % below {low:.3g}, 5 % above {high:.3g}. Grew in {(growth > 1).sum()} of them."
         )
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import plots
 from ..progress import report_progress
+from .controls import written
 
 __all__ = ["Panel"]
 
@@ -49,7 +50,8 @@ class Panel(widgets.VBox):
     """Controls, a button that runs and cancels, a progress bar, and what comes out.
 
     It computes once when it is made, and again whenever a control has been changed and then left alone for 0.4 s. Computations run one at a
-    time in a thread of their own, so that the kernel stays free; a new one stops the one before. Errors are shown in the panel.
+    time in a thread of their own, so that the kernel stays free; a new one stops the one before. Errors are shown in the panel. The figure
+    of the values before stays until the new one is there, dimmed and marked in words.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ class Panel(widgets.VBox):
         ``draw(result)``: a matplotlib figure, or an iterable of figures and lines of text, to be shown one beneath the other. Runs in the
         main thread while no cell does, as pyplot is not made for threads.
     controls : mapping of str to ipywidgets.Widget
-        Anything with a ``value``.
+        Anything with a ``value``. Where there is a ``message`` too, as in ``controls.Number``, it is shown.
     description : str
         What the figures show, for those who cannot see them.
 
@@ -118,7 +120,9 @@ class Panel(widgets.VBox):
         reset.layout.width = "8em"
         reset.on_click(lambda _: self.reset())
         self._bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="12em", display="none"))
-        self._status, self._message, self._view = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self._status, self._message, self._before, self._view = (widgets.HTML() for _ in range(4))
+        self._before.layout.min_height = "2em"  # the figure stays in its place
+        self._alert = ""
         grid = widgets.Layout(grid_template_columns="repeat(auto-fill, minmax(min(100%, 27em), 1fr))", width="100%")
         line = widgets.Layout(flex_flow="row wrap", align_items="center")
         super().__init__(
@@ -126,11 +130,14 @@ class Panel(widgets.VBox):
                 widgets.GridBox(list(self.controls.values()), layout=grid),
                 widgets.Box([self._button, reset, self._bar, self._status], layout=line),
                 self._message,
+                self._before,
                 self._view,
             ]
         )
         for control in self.controls.values():
             control.observe(self._changed, "value")
+            if control.has_trait("message"):
+                control.observe(self._remarked, "message")
         self.run()
 
     @property
@@ -142,7 +149,7 @@ class Panel(widgets.VBox):
         """Compute with the values that the controls have now; what is being computed is given up."""
         with self._lock:
             self._give_up()
-            self._job = job = _Job({name: control.value for name, control in self.controls.items()})
+            self._job = job = _Job(self._chosen())
             self._show_running("starting ...")
             threading.Thread(target=self._work, args=(job,), daemon=True).start()
 
@@ -173,10 +180,17 @@ class Panel(widgets.VBox):
             timer.start()
             self._show_running("")
 
+    def _remarked(self, _) -> None:
+        with self._lock:
+            self._show_message()
+
     def _run_after(self, timer: threading.Timer) -> None:
         with self._lock:
             if self._timer is timer:  # neither cancelled nor changed again since it went off
                 self.run()
+
+    def _chosen(self) -> dict[str, Any]:
+        return {name: control.value for name, control in self.controls.items()}
 
     def _give_up(self) -> None:
         if self._timer is not None:
@@ -256,7 +270,8 @@ class Panel(widgets.VBox):
         self._button.description, self._button.button_style, self._button.icon = "Cancel", "warning", "stop"
         self._button.tooltip = "Stop this computation"
         self._bar.layout.display, self._bar.value = "", fraction
-        self._message.value = ""
+        self._alert = ""
+        self._show_message()
         self._show_status(status)
 
     def _show_idle(self, status: str) -> None:
@@ -267,6 +282,28 @@ class Panel(widgets.VBox):
 
     def _show_status(self, status: str) -> None:
         self._status.value = f'<span role="status">{html.escape(status)}</span>'
+        self._show_before()
+
+    def _show_message(self) -> None:
+        """What the controls did not take as it was given, then what went wrong."""
+        remarks = filter(None, (getattr(control, "message", "") for control in self.controls.values()))
+        texts = "".join(f'<div role="status" style="line-height: 1.5">{html.escape(text)}</div>' for text in remarks)
+        self._message.value = texts + self._alert
+
+    def _show_before(self) -> None:
+        """Mark what is shown while the controls do not say the values that it is of."""
+        chosen = self._chosen()
+        changed = [name for name in chosen if self._view.value and chosen[name] != self.values.get(name)]
+        if not changed:
+            self._before.value = ""
+            self._view.remove_class("trajlib-before")
+            return
+        of = ", ".join(
+            f"{getattr(self.controls[n], 'description', '') or n} {written(self.values[n])}" for n in changed
+        )
+        text = f'<div role="status" style="line-height: 1.5">This is of the values before: {html.escape(of)}.</div>'
+        self._before.value = text + "<style>.trajlib-before {opacity: .4}</style>"
+        self._view.add_class("trajlib-before")
 
     def _done(self, job: _Job, result: Any, shown: str) -> None:
         self.result, self.values, self.error, self._job = result, job.values, None, None
@@ -279,5 +316,6 @@ class Panel(widgets.VBox):
         if not isinstance(error, EXPECTED):
             trace = html.escape("".join(traceback.format_exception(error)))
             text = f"{type(error).__name__}: {text}<details><summary>traceback</summary><pre>{trace}</pre></details>"
-        self._message.value = f'<div role="alert" style="color: #b3261e; line-height: 1.5">{text}</div>'
+        self._alert = f'<div role="alert" style="color: #b3261e; line-height: 1.5">{text}</div>'
+        self._show_message()
         self._show_idle("nothing computed; what was shown before stays" if self._view.value else "nothing computed")

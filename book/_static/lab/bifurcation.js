@@ -30,7 +30,7 @@ trajlab.define(function bifurcation(trajlab) {
     }
 
     figures() {
-      return [{ key: "diagram", caption: "<b>Losses visited</b> after 1,000 steps; the more ink, the more often. Dotted, for the map: rungs at learning rate 5", wide: true }];
+      return [{ key: "diagram", caption: "<b>Losses visited</b> after 1,000 steps; the more ink, the more often. Dotted, for the map: rungs at learning rate 5", kind: "wide" }];
     }
 
     buttons() {
@@ -42,7 +42,8 @@ trajlab.define(function bifurcation(trajlab) {
       const canvas = this.canvases.diagram;
       canvas.className = "movable";
       canvas.tabIndex = 0;
-      canvas.setAttribute("aria-label", "Bifurcation diagram; arrow keys move, plus and minus zoom");
+      this.captions.diagram = "Bifurcation diagram; arrow keys move, plus and minus zoom";
+      this.label("diagram", this.captions.diagram);
       canvas.addEventListener("keydown", (event) => this.key(event));
       canvas.addEventListener("dblclick", (event) => this.zoom(0.5, this.under(event)));
       canvas.addEventListener(
@@ -56,8 +57,12 @@ trajlab.define(function bifurcation(trajlab) {
       );
       this.fingers = new Map(); // where each pointer that is down has got to
       canvas.addEventListener("pointerdown", (event) => {
-        canvas.setPointerCapture(event.pointerId);
         this.hold(event);
+        try {
+          canvas.setPointerCapture(event.pointerId);
+        } catch {
+          // the drag ends at the edge then
+        }
       });
       canvas.addEventListener("pointermove", (event) => {
         if (!this.fingers.has(event.pointerId) || !this.shown) return;
@@ -154,11 +159,9 @@ trajlab.define(function bifurcation(trajlab) {
         return;
       }
       const { starts, transient, kept, columns } = SYSTEMS[system];
-      this.data = { ran: { ...this.values }, columns: new Map(), width: columns };
-      this.image = new ImageData(columns, ROWS);
-      this.sheet = trajlab.element("canvas", { width: columns, height: ROWS });
-      this.result.textContent = "";
-      this.run("bifurcation", { system, split, from, to, low, high, width: columns, height: ROWS, starts, transient, kept });
+      const sheet = trajlab.element("canvas", { width: columns, height: ROWS });
+      const data = { columns: new Map(), width: columns, image: new ImageData(columns, ROWS), sheet };
+      this.run("bifurcation", { system, split, from, to, low, high, width: columns, height: ROWS, starts, transient, kept }, data);
     }
 
     receive({ columns }) {
@@ -173,10 +176,10 @@ trajlab.define(function bifurcation(trajlab) {
     /** A column of the picture: the more often a loss is visited, the more ink. A coarse column stands in for those beside it. */
     paint({ column, stride, counts }) {
       const [r, g, b] = [1, 3, 5].map((i) => parseInt(this.colours.ink.slice(i, i + 2), 16));
-      const last = Math.min(column + stride, this.image.width);
+      const { image } = this.data, last = Math.min(column + stride, image.width);
       for (let row = 0; row < ROWS; row++) {
         const alpha = counts[row] ? 255 * Math.min(1, 0.25 + Math.sqrt(counts[row] / 40)) : 0;
-        for (let x = column; x < last; x++) this.image.data.set([r, g, b, alpha], 4 * (row * this.image.width + x));
+        for (let x = column; x < last; x++) image.data.set([r, g, b, alpha], 4 * (row * image.width + x));
       }
     }
 
@@ -192,19 +195,25 @@ trajlab.define(function bifurcation(trajlab) {
       this.result.textContent = text[0].toUpperCase() + text.slice(1);
     }
 
+    /** A view that has moved shows what is known of it; another system is another picture. */
+    get before() {
+      if (!this.changedSince) return false;
+      const { ran } = this.data, { system, split, from, to, low, high } = this.values;
+      return system !== ran.system || split !== ran.split || !(from < to && low < high);
+    }
+
     render() {
       if (!this.data) return;
-      const { ran } = this.data, { system, from, to, low, high } = this.values;
-      if (!(from < to && low < high)) return;
-      this.sheet.getContext("2d").putImageData(this.image, 0, 0);
-      const image = system === ran.system && { sheet: this.sheet, x: [ran.from, ran.to], y: [ran.low, ran.high] };
+      const { ran, sheet, image } = this.data, view = this.before ? ran : this.values, { system, from, to, low, high } = view;
+      sheet.getContext("2d").putImageData(image, 0, 0);
       const axes = { x: [from, to], y: [low, high], xLabel: SYSTEMS[system].axis, colours: this.colours };
-      this.shown = trajlab.draw(this.canvases.diagram, { ...axes, series: this.rungs(), image });
+      const picture = { sheet, x: [ran.from, ran.to], y: [ran.low, ran.high] };
+      this.shown = trajlab.draw(this.canvases.diagram, { ...axes, series: this.rungs(view), image: picture });
     }
 
     /** Of the map: dotted lines at the rungs within the view. */
-    rungs() {
-      const { system, from, to, low, high } = this.values, first = Math.ceil(from / LADDER), count = Math.floor(to / LADDER) - first + 1;
+    rungs({ system, from, to, low, high } = this.values) {
+      const first = Math.ceil(from / LADDER), count = Math.floor(to / LADDER) - first + 1;
       if (system !== "map" || count > RUNGS) return [];
       const line = (n) => ({ values: [low, high], at: () => LADDER * (first + n), colour: this.colours.blue, width: 1, dash: [1.5, 3] });
       return Array.from({ length: Math.max(0, count) }, (_, n) => line(n));

@@ -44,11 +44,10 @@ trajlab.define(function diagonal(trajlab) {
     }
 
     start() {
-      this.data = { theory: this.theory(), risk: [], training: [] };
-      this.result.textContent = "";
+      const data = { theory: this.theory(), risk: [], training: [] };
       const options = { times: trajlab.dmftTimes };
       for (const [name, value] of Object.entries(this.values)) options[name] = Number(value);
-      this.run("diagonal", options);
+      this.run("diagonal", options, data);
     }
 
     receive({ risk, training }) {
@@ -58,11 +57,11 @@ trajlab.define(function diagonal(trajlab) {
     }
 
     finish() {
-      const { theory, risk } = this.data;
+      const { theory, risk, ran } = this.data;
       const [expected, found] = [theory[0], risk].map((series) => pretty(series[series.length - 1]));
-      this.result.textContent = `Excess risk at t = 10: theory ${expected}, this network of ${this.values.inputs} inputs ${found}.`;
-      for (const [name, canvas] of Object.entries(this.canvases))
-        canvas.ariaLabel = `${name === "risk" ? "Excess risk" : "Training error"} against time, theory and network`;
+      this.result.textContent = `Excess risk at t = 10: theory ${expected}, this network of ${ran.inputs} inputs ${found}.`;
+      this.label("risk", "Excess risk against time, theory and network");
+      this.label("training", "Training error against time, theory and network");
     }
 
     render() {

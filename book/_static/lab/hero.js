@@ -6,6 +6,7 @@ trajlab.define(function hero(trajlab) {
   const { element, pretty } = trajlab;
   const RUN = { condition: 0, radius: 1e-8, copies: 20, steps: 400, split: 0, followed: [], withPlane: true }; // those of the figure below it
   const SPEED = 48; // steps a second
+  const LATE = 500; // milliseconds
   const APART = [1e-7, 300]; // the axis of the distances, the same at every learning rate
   const MARKS = [[0.01, "slow drift"], [1, "edge of stability"], [5, "broken training"]];
   const KEY = '<span class="key" data-colour="ink">';
@@ -33,15 +34,19 @@ trajlab.define(function hero(trajlab) {
       return [{ key: "lr", label: "learning rate", value: 1, min: 0.01, max: 10, logarithmic: true }];
     }
 
+    get whole() {
+      return true;
+    }
+
     get still() {
-      return matchMedia("(prefers-reduced-motion: reduce)").matches;
+      return trajlab.media("(prefers-reduced-motion: reduce)").matches;
     }
 
     build() {
       const root = this.attachShadow({ mode: "open" });
       const styles = ["lab", "hero"].map((name) => element("link", { rel: "stylesheet", href: trajlab.file(`${name}.css`) }));
       for (const style of styles) style.addEventListener("load", () => this.redraw());
-      this.values = {};
+      this.prepare();
       this.fields = new Map(this.controls().map((control) => [control.key, this.field(control)]));
       const { node } = this.fields.get("lr");
       node.firstChild.append(element("span", { class: "hint" }, " · drag it from order to chaos"));
@@ -56,21 +61,20 @@ trajlab.define(function hero(trajlab) {
         button.append(element("span", {}, text));
         return [lr, button];
       });
-      this.canvases = { plane: element("canvas", { role: "img" }), distance: element("canvas", { role: "img" }) };
       const figures = [["plane", `<b>Computed as you look:</b> ${KEY}one network</span> and twenty copies, every weight moved by at most 10⁻⁸, in the plane in which their 83 weights spread most`],
         ["distance", `<b>Distance</b> of each copy from the network, and ${KEY}their mean</span>`]];
       root.append(
         ...styles,
         element("div", { class: "figures" }, ...figures.map(([key, caption]) => {
-          const text = element("figcaption");
-          text.innerHTML = caption;
-          this.canvases[key].ariaLabel = text.textContent; // until there is more to say
-          return element("figure", { class: key }, this.canvases[key], text);
+          const figure = this.figure({ key, caption, kind: key });
+          figure.append(figure.firstChild); // the caption below
+          return figure;
         })),
         element("div", { class: "transport" }, this.pauseButton, this.progress),
         node,
         element("div", { class: "buttons", role: "group", "aria-label": "learning rates to try" }, ...this.marks.map(([, button]) => button)),
         this.message,
+        this.note,
         this.result,
       );
       this.mark();
@@ -90,7 +94,7 @@ trajlab.define(function hero(trajlab) {
 
     /** The slider has been let go: the address follows (not before: browsers refuse too many changes), and the run is shown from its start. */
     released() {
-      history.replaceState(history.state, "", this.address());
+      trajlab.writeAddress(this);
       this.show = "from the start";
       if (!this.worker && !this.due && this.data) this.play(0);
     }
@@ -103,9 +107,17 @@ trajlab.define(function hero(trajlab) {
     /** Like the other laboratories, but without waiting for the reader to come to rest: a run that is under way is finished first. */
     restart() {
       this.mark();
+      this.markBefore();
       if (!this.begun) return;
       this.due = true;
       if (this.visible && !this.worker) this.look(true);
+    }
+
+    /** While the slider is dragged the picture follows a little late; only what is left behind for longer is marked. */
+    markBefore() {
+      clearTimeout(this.late);
+      if (!this.before || this.hasAttribute("before")) super.markBefore();
+      else this.late = setTimeout(() => super.markBefore(), LATE);
     }
 
     mark() {
@@ -115,8 +127,8 @@ trajlab.define(function hero(trajlab) {
     // The run
 
     start() {
-      this.coming = { lr: this.values.lr, loss: [], distance: Array.from({ length: RUN.copies }, () => []), mean: [] };
-      this.run("trajectories", { lr: this.values.lr, ...RUN });
+      const { lr } = this.values;
+      this.run("trajectories", { lr, ...RUN }, { lr, loss: [], distance: Array.from({ length: RUN.copies }, () => []), mean: [] });
     }
 
     receive(part) {
@@ -132,15 +144,14 @@ trajlab.define(function hero(trajlab) {
     }
 
     finish() {
-      this.data = this.coming;
       const { lr, mean, loss, plane } = this.data, ends = plane.x.map((axis) => axis[RUN.steps]);
       const order = [...ends.keys()].sort((a, b) => ends[a] - ends[b]);
       this.rank = ends.map((_, m) => order.indexOf(m) / RUN.copies); // colours go by where the trajectories end
       this.view = { x: trajlab.extent(plane.x), y: trajlab.extent(plane.y) };
       const factor = pretty(mean[RUN.steps] / mean[0], 2), share = Math.round(100 * plane.explained);
       const apart = `at learning rate ${lr}, ${RUN.steps} steps take the copies from a mean distance of ${pretty(mean[0], 2)} to one of ${pretty(mean[RUN.steps], 2)}`;
-      this.canvases.plane.ariaLabel = `Trajectories of a network and ${RUN.copies} copies in the plane that holds ${share} % of their variance; ${apart}.`;
-      this.canvases.distance.ariaLabel = `Distance of each copy against step, on a logarithmic scale; ${apart}.`;
+      this.label("plane", `Trajectories of a network and ${RUN.copies} copies in the plane that holds ${share} % of their variance; ${apart}.`);
+      this.label("distance", `Distance of each copy against step, on a logarithmic scale; ${apart}.`);
       this.result.textContent = `Learning rate ${lr}: after ${RUN.steps} steps the copies are ${factor} times as far apart as at the start, and the loss is ${pretty(loss[RUN.steps], 2)}.`;
       const whole = this.still || this.show === "finished";
       this.play(whole ? RUN.steps : 0);
@@ -160,7 +171,7 @@ trajlab.define(function hero(trajlab) {
       this.paused = paused;
       const done = this.data && this.head >= RUN.steps;
       this.pauseButton.textContent = done ? "Replay" : paused ? "Play" : "Pause";
-      this.pauseButton.ariaDisabled = !this.data;
+      this.pauseButton.setAttribute("aria-disabled", !this.data);
       if (this.worker) this.worker.postMessage({ halted: !this.visible });
       this.tick();
     }
@@ -194,10 +205,11 @@ trajlab.define(function hero(trajlab) {
       const step = Math.floor(this.head), { mean, loss } = this.data;
       this.renderPlane(step);
       this.renderDistance(step);
-      const factor = mean[step] / mean[0], many = factor < 9.95 ? factor.toFixed(1) : pretty(factor, 1);
+      const factor = mean[step] / mean[0], many = 0.95 <= factor && factor < 9.95 ? factor.toFixed(1) : pretty(factor, 1);
+      const left = loss[step] < 0.1 ? pretty(loss[step], 2) : loss[step].toFixed(2);
       this.progress.replaceChildren(
         element("b", {}, `step ${step}`), " — the copies are ", element("b", {}, `${many} times`),
-        ` as far apart as at the start; loss ${loss[step].toFixed(2)}`,
+        ` as far apart as at the start; loss ${left}`,
       );
     }
 

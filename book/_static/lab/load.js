@@ -3,7 +3,7 @@
   "use strict";
   const PARTS = [
     ...["base", "engine", "iris", "golden", "ziggurat", "random", "ensemble", "embedding", "fit", "worker", "flow"],
-    ...["chart", "theme", "panel", "hero", "trajectory", "bifurcation", "check"],
+    ...["page", "chart", "theme", "panel", "hero", "trajectory", "bifurcation", "check"],
   ];
   const THEORY = ["dmft", "diagonal"]; // large, and of use to one chapter
   const here = new URL(document.currentScript.src); // with the version of the whole folder, which tools/finish_pages.py gives it

@@ -1,7 +1,8 @@
 /* What the laboratory's elements have in common: controls, a state that a link restores, a worker, themes, a table to download.
 
-   An element computes while it is on the screen, and starts again whenever a control changes. What was inside its tags before is the
-   fallback for readers without JavaScript, or of the notebook. */
+   An element computes while it is on the screen, and starts again whenever a control changes. Until the new run is there the old one stays,
+   marked as that of the values before; `data.ran` holds the values that the data are of. What was inside its tags before is the fallback
+   for readers without JavaScript, or of the notebook. */
 trajlab.define(function panel(trajlab) {
   const PAUSE = 200; // milliseconds without a change before a new run
   const stylesheet = trajlab.file("lab.css");
@@ -10,21 +11,36 @@ trajlab.define(function panel(trajlab) {
   class Panel extends HTMLElement {
     // A subclass has: name (of its state in a link), controls(), figures(), start(), receive(part), finish(), render(), table().
 
+    /** Whether a run is shown only when all of it is there. */
+    get whole() {
+      return false;
+    }
+
+    /** Its part of the address; the first of its kind on the page has the plain name. */
+    get part() {
+      const place = [...document.querySelectorAll(this.localName)].indexOf(this);
+      return place > 0 ? `${this.name}${place + 1}` : this.name;
+    }
+
     connectedCallback() {
       if (!this.shadowRoot) this.build();
-      this.seen = new IntersectionObserver(([entry]) => this.look(entry.isIntersecting));
-      this.seen.observe(this);
-      this.sized = new ResizeObserver(() => this.redraw());
-      this.sized.observe(this);
+      trajlab.panels.add(this);
+      this.seen = trajlab.watchVisible(this, (visible) => this.look(visible));
+      this.sized = trajlab.watchSize(this, () => this.redraw());
       this.themed = new trajlab.ThemeWatch(this, () => this.recolour());
       this.listening = new AbortController();
       addEventListener("hashchange", () => this.restore(), { signal: this.listening.signal });
-      if (this.restore()) requestAnimationFrame(() => this.scrollIntoView());
+      this.restore();
+      const [first] = trajlab.readAddress().keys();
+      if (first === this.part) requestAnimationFrame(() => this.scrollIntoView());
     }
 
     disconnectedCallback() {
       for (const observer of [this.seen, this.sized, this.themed]) observer.disconnect();
       this.listening.abort();
+      trajlab.panels.delete(this);
+      this.visible = false;
+      if (this.worker) this.due = true; // it may come back
       this.halt();
     }
 
@@ -32,30 +48,60 @@ trajlab.define(function panel(trajlab) {
       const root = this.attachShadow({ mode: "open" });
       const style = element("link", { rel: "stylesheet", href: stylesheet });
       style.addEventListener("load", () => this.redraw());
-      this.values = {};
+      this.prepare();
       this.fields = new Map(this.controls().map((control) => [control.key, this.field(control)]));
       this.pauseButton = this.button("Pause", () => this.worker && this.pause(!this.paused));
       this.pause(false);
       this.message = element("p", { class: "message", role: "status" });
       this.result = element("p", { class: "result", "aria-live": "polite" });
       this.progress = element("p", { class: "progress" });
-      this.canvases = {};
-      const figures = this.figures().map(({ key, caption, wide }) => {
-        const canvas = (this.canvases[key] = element("canvas", { role: "img" }));
-        const text = element("figcaption");
-        text.innerHTML = caption;
-        canvas.ariaLabel = text.textContent; // until there is more to say
-        return element("figure", wide ? { class: "wide" } : {}, text, canvas);
-      });
+      const figures = this.figures().map((figure) => this.figure(figure));
       root.append(
         style,
         element("div", { class: "controls" }, ...[...this.fields.values()].map((field) => field.node)),
         element("div", { class: "buttons" }, this.pauseButton, ...this.buttons().map(([label, action]) => this.button(label, action))),
         this.message,
+        this.note,
         this.progress,
         this.result,
         element("div", { class: "figures" }, ...figures),
       );
+    }
+
+    prepare() {
+      [this.values, this.canvases, this.captions, this.labels] = [{}, {}, {}, {}];
+      this.note = element("p", { class: "hidden", role: "status" });
+    }
+
+    /** A caption and a canvas, with the words that mark it as out of date. */
+    figure({ key, caption, kind = "" }) {
+      const canvas = (this.canvases[key] = element("canvas", { role: "img" })), text = element("figcaption");
+      text.innerHTML = caption;
+      this.label(key, (this.captions[key] = text.textContent)); // until there is more to say
+      const plot = element("div", { class: "plot" }, canvas, element("span", { class: "before" }, "of the values before"));
+      return element("figure", { class: kind }, text, plot);
+    }
+
+    /** What a figure shows, for those who cannot see it. */
+    label(key, text) {
+      this.labels[key] = text;
+      this.canvases[key].setAttribute("aria-label", (this.before ? "Of the values before: " : "") + text);
+    }
+
+    /** Whether the values have changed since the run that the data are of. */
+    get changedSince() {
+      return Boolean(this.data) && this.state(this.data.ran) !== this.state();
+    }
+
+    /** Whether what is drawn is no longer what the controls say. */
+    get before() {
+      return this.changedSince;
+    }
+
+    markBefore() {
+      this.toggleAttribute("before", this.before);
+      this.note.textContent = this.before ? "The figures are of the values before." : "";
+      for (const [key, text] of Object.entries(this.labels)) this.label(key, text);
     }
 
     buttons() {
@@ -105,34 +151,36 @@ trajlab.define(function panel(trajlab) {
       return { control, node: element("div", { class: kind }, element("label", { for: id }, label), ...inputs), show };
     }
 
-    /** The nearest value that a control allows, and what to tell the reader if that is not what was asked for. */
+    /** The value that a control takes, and what to tell the reader if that is not what was asked for: beyond the range it is the nearest
+        end; what is no number, or no whole one, changes nothing. */
     allowed({ key, label, choices, min, max, integer }, given) {
       if (choices) {
         const known = choices.some(([value]) => value === given);
         return known ? [given, ""] : [this.values[key], `${label}: there is no “${given}”.`];
       }
-      const number = typeof given === "string" && !given.trim() ? NaN : Number(given);
+      const number = typeof given === "string" ? Number(given.trim().replace("−", "-") || NaN) : given;
       const range = `${label} must be ${integer ? "a whole number" : "a number"} from ${min} to ${max}`;
-      if (Number.isNaN(number)) return [this.values[key], `${range}; “${given}” is not, so it stays ${this.values[key]}.`];
-      const value = Math.min(max, Math.max(min, integer ? Math.round(number) : number));
-      const typed = typeof given === "string";
-      return [value, typed && value !== number ? `${range}; ${given} became ${value}.` : ""];
+      if (Number.isNaN(number) || (integer && Number.isFinite(number) && !Number.isInteger(number)))
+        return [this.values[key], `${range}; “${given}” is not, so it stays ${this.values[key]}.`];
+      const value = Math.min(max, Math.max(min, number));
+      return [value, value === number ? "" : `${range}; ${given} became ${value}.`];
     }
 
     set(key, given) {
-      const field = this.fields.get(key);
+      const field = this.fields.get(key), before = this.values[key];
       [this.values[key], this.message.textContent] = this.allowed(field.control, given);
       field.show();
-      this.changed();
+      if (this.values[key] !== before) this.changed();
     }
 
-    /** After a change by the reader: the address follows, and a new run starts. */
+    /** After a change by the reader: a new run starts, and the address follows. */
     changed() {
-      history.replaceState(history.state, "", this.address());
       this.restart();
+      trajlab.writeAddress(this);
     }
 
     restart() {
+      this.markBefore();
       if (!this.begun) return; // its first run will take the values as they are then
       clearTimeout(this.timer);
       this.halt();
@@ -151,22 +199,23 @@ trajlab.define(function panel(trajlab) {
       this.changed();
     }
 
-    state() {
-      return [...this.fields.keys()].map((key) => `${key}:${this.values[key]}`).join(",");
+    state(values = this.values) {
+      return [...this.fields.keys()].map((key) => `${key}:${values[key]}`).join(",");
     }
 
-    address() {
-      return `${location.href.split("#")[0]}#${this.name}=${this.state()}`;
-    }
-
-    /** Take the state from the address; says whether there was one. */
+    /** Take the state from the address, where there is one; what it leaves out, or says wrongly, stays as it is. */
     restore() {
-      const [name, text = ""] = decodeURIComponent(location.hash.slice(1)).split("=");
-      if (name !== this.name || text === this.state()) return name === this.name;
+      const text = trajlab.readAddress().get(this.part);
+      if (text === undefined) return;
+      this.touched = true;
+      if (text === this.state()) return;
       const messages = [];
-      for (const pair of text.split(",")) {
+      for (const pair of text.split(",").filter(Boolean)) {
         const [key, given] = pair.split(":"), field = this.fields.get(key);
-        if (!field || given === undefined) continue;
+        if (!field || given === undefined) {
+          messages.push(`“${pair.slice(0, 40)}” in the link is not understood, and is left out.`);
+          continue;
+        }
         const [value, message] = this.allowed(field.control, given);
         this.values[key] = value;
         field.show();
@@ -174,28 +223,36 @@ trajlab.define(function panel(trajlab) {
       }
       this.message.textContent = messages.join(" ");
       this.restart();
-      return true;
     }
 
     async copyLink() {
-      const address = this.address();
-      history.replaceState(history.state, "", address);
+      const address = trajlab.addressOf(this);
+      trajlab.writeAddress(this);
       try {
         await navigator.clipboard.writeText(address);
         this.message.textContent = "The link is in the clipboard.";
       } catch {
-        this.message.textContent = `This browser keeps the clipboard to itself; the link is in the address line: ${address}`;
+        this.message.textContent = `This browser keeps the clipboard to itself; the link is in this line: ${address}`;
       }
     }
 
+    /** Save what is there, under the name of the values that it is of, whatever the controls say by now. */
     download() {
       const rows = this.table();
       if (!rows) return (this.message.textContent = "There is nothing to download yet.");
-      const text = rows.map((row) => row.join(",")).join("\n") + "\n";
-      const address = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-      element("a", { href: address, download: `${this.name}-${this.state().replace(/[:,]/g, "_")}.csv` }).click();
-      setTimeout(() => URL.revokeObjectURL(address), 10000);
-      this.message.textContent = "";
+      const { ran, complete } = this.data, text = rows.map((row) => row.join(",")).join("\n") + "\n";
+      const name = `${this.part}-${this.state(ran).replace(/[:,]/g, "_")}${complete ? "" : "_unfinished"}.csv`;
+      const messages = [];
+      if (this.changedSince) messages.push("The file holds the run of the values before, and has their name.");
+      if (!complete) messages.push("It holds what had been computed of a run that has not ended.");
+      try {
+        const address = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+        element("a", { href: address, download: name }).click();
+        setTimeout(() => URL.revokeObjectURL(address), 10000);
+        this.message.textContent = messages.join(" ");
+      } catch (error) {
+        this.message.textContent = `This browser saves no file here (${error.message}).`;
+      }
     }
 
     /** Compute while on the screen. */
@@ -210,14 +267,16 @@ trajlab.define(function panel(trajlab) {
 
     pause(paused) {
       this.paused = paused;
-      this.pauseButton.ariaDisabled = !this.worker; // not `disabled`, which would take the focus away at the end of a run
+      this.pauseButton.setAttribute("aria-disabled", !this.worker); // not `disabled`, which would take the focus away at the end of a run
       this.pauseButton.textContent = paused ? "Go on" : "Pause";
       if (this.worker) this.worker.postMessage({ halted: paused || !this.visible });
     }
 
-    /** Start a job in a worker of its own: a new one is compiled for the arrays of this run alone, and is the faster for it. */
-    run(job, options) {
+    /** Start a job in a worker of its own: a new one is compiled for the arrays of this run alone, and is the faster for it. `data` will
+        hold what comes, and takes the place of the old when something has come. */
+    run(job, options, data) {
       this.halt();
+      this.coming = { ...data, ran: { ...this.values }, complete: false };
       const failed = (text) => {
         this.halt();
         this.message.textContent = `The run stopped: ${text}`;
@@ -232,17 +291,26 @@ trajlab.define(function panel(trajlab) {
       worker.onmessage = ({ data }) => {
         if (worker !== this.worker) return;
         if (data.error) return failed(data.error);
+        if (data.finished) this.halt();
+        if (this.coming && (data.finished || !this.whole)) this.take();
         if (data.part) this.receive(data.part);
         if (data.finished) {
-          this.halt();
+          this.data.complete = true;
           this.setAttribute("finished", "");
           this.finish();
         }
-        if (data.finished || !matchMedia("(prefers-reduced-motion: reduce)").matches) this.redraw();
+        if (data.finished || !trajlab.media("(prefers-reduced-motion: reduce)").matches) this.redraw();
       };
       this.removeAttribute("finished");
       worker.postMessage({ job, options });
       this.pause(false);
+    }
+
+    take() {
+      [this.data, this.coming] = [this.coming, null];
+      this.result.textContent = "";
+      for (const [key, caption] of Object.entries(this.captions)) this.label(key, caption);
+      this.markBefore();
     }
 
     halt() {
@@ -271,7 +339,12 @@ trajlab.define(function panel(trajlab) {
       setTimeout(() => requestAnimationFrame(() => {
         this.waiting = false;
         const began = performance.now();
-        this.render();
+        try {
+          this.render();
+        } catch (error) {
+          this.message.textContent = `The figures could not be drawn: ${error.message}`;
+          console.error(error);
+        }
         this.rest = 2 * (performance.now() - began);
       }), this.rest || 0);
     }

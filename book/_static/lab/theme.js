@@ -3,7 +3,7 @@ trajlab.define(function theme(trajlab) {
   /** Sets the attribute `dark` of an element, now and whenever the theme changes, and calls `changed` then. */
   class ThemeWatch {
     constructor(host, changed) {
-      const system = matchMedia("(prefers-color-scheme: dark)");
+      const system = trajlab.media("(prefers-color-scheme: dark)");
       const look = () => {
         const { theme } = document.documentElement.dataset;
         host.toggleAttribute("dark", theme ? theme === "dark" : system.matches);
@@ -11,10 +11,10 @@ trajlab.define(function theme(trajlab) {
       };
       this.observer = new MutationObserver(look);
       this.observer.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-      system.addEventListener("change", look);
+      if (system.addEventListener) system.addEventListener("change", look);
       this.disconnect = () => {
         this.observer.disconnect();
-        system.removeEventListener("change", look);
+        if (system.removeEventListener) system.removeEventListener("change", look);
       };
       look();
     }

@@ -11,6 +11,8 @@ trajlab.define(function trajectory(trajlab) {
     "scalar-embedding": { lr: 5, ic: 0, copies: 5, steps: 200, mostCopies: 10, mostSteps: 2000 },
   };
   const key = (colour, text) => `<span class="key" data-colour="${colour}">${text}</span>`;
+  /** How far a series goes from step to step, in all; what is no longer finite does not count. */
+  const variation = (values) => values.reduce((sum, value, t) => sum + (t && Math.abs(value - values[t - 1]) || 0), 0.0);
   const whole = (value) => value.toLocaleString("en");
 
   class TrajectoryLab extends trajlab.Panel {
@@ -75,7 +77,7 @@ trajlab.define(function trajectory(trajlab) {
 
     start() {
       const { lr, ic, radius, copies, steps, split = 0 } = this.values;
-      this.data = {
+      const data = {
         times: 0,
         loss: new Float64Array(steps + 1).fill(NaN),
         mean: new Float64Array(steps + 1).fill(NaN),
@@ -84,11 +86,9 @@ trajlab.define(function trajectory(trajlab) {
         states: [],
         networkSteps: 0,
         milliseconds: 0,
-        ran: { ...this.values },
       };
-      this.result.textContent = "";
       const followed = Object.values(FOLLOWED);
-      this.run("trajectories", { lr, condition: ic, radius, copies, steps, split, followed, ...this.extras });
+      this.run("trajectories", { lr, condition: ic, radius, copies, steps, split, followed, ...this.extras }, data);
     }
 
     receive(part) {
@@ -132,7 +132,7 @@ trajlab.define(function trajectory(trajlab) {
       }
       if (embedding) parts.push(`One coordinate explains ${(100 * embedding.explained).toFixed(0)} % of the variance.`);
       this.result.textContent = parts.join(" ");
-      for (const [name, canvas] of Object.entries(this.canvases)) canvas.setAttribute("aria-label", this.describe(name));
+      for (const name of Object.keys(this.canvases)) this.label(name, this.describe(name));
     }
 
     describe(name) {
@@ -174,6 +174,7 @@ trajlab.define(function trajectory(trajlab) {
       const weights = data.weights.map(until);
       const points = this.withMap ? { mark: "dots", width: 1.4 } : {}; // from step to step they jump
       const threads = weights.map((values, k) => ({ values, at, colour: colours.several[k], ...trajlab.stroke(k), ...points }));
+      threads.sort((a, b) => variation(b.values) - variation(a.values)); // what fills a band goes behind what is a line
       trajlab.draw(canvases.weights, { ...common, y: trajlab.extent(weights), series: threads });
       if (this.withMap) this.renderMap(common);
       if (this.withEmbedding) this.renderEmbedding(common);
