@@ -13,13 +13,24 @@ import numpy as np
 from .. import _validate
 from ..dynamics.descent import TrainingMap
 from ..engines import iterate
+from ..results import Result
 from .carrier import starting_vectors
 
 __all__ = ["Spectrum", "lyapunov_spectrum"]
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class Spectrum(
+    Result,
+    axes={
+        "network vector": "exponent=exponents standard_error",
+        "network": "converged kaplan_yorke",
+        "network vector step": "growth running",
+        "network parameter": "final",
+        "network vector parameter": "vectors",
+    },
+    labels={"step": "times"},
+):
     """What :func:`lyapunov_spectrum` returns. n trajectories, k exponents, b blocks of equal length in time.
 
     Attributes

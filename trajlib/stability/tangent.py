@@ -13,12 +13,21 @@ import numpy as np
 from .. import _validate
 from ..engines import iterate
 from ..ensembles import initial
+from ..results import Result
 
 __all__ = ["Tangent", "tangent"]
 
 
 @dataclass(frozen=True, eq=False)
-class Tangent:
+class Tangent(
+    Result,
+    axes={
+        "network vector step": "norm",
+        "network parameter": "final",
+        "network vector parameter": "vectors",
+    },
+    labels={"step": "times"},
+):
     """What :func:`tangent` returns. n networks, k vectors of each, r recorded times, p parameters.
 
     Attributes
