@@ -52,10 +52,11 @@ __all__ = [
     "predict_outcome",
     "auc",
     "dmft",
-    # sweeps, progress
+    # sweeps, progress, files of results
     "sweep",
     "open_sweep",
     "report_progress",
+    "load",
 ]
 
 _HOME = {
@@ -72,6 +73,7 @@ _HOME = {
     "predict_outcome roc_curve step_cost stopping_rule",
     "progress": "report_progress",
     "reduction": "Collapse MapComparison RungChanges collapse compare_with_map map_exponents rung_changes",
+    "results": "Result load",
     "series": "Autocorrelation ExpansionFit LocalExponents PhaseStatistics Phases autocorrelation detect_period displacement "
     "expansion_rate l1_distance local_exponents path_length phases",
     "stability": "CovariantVectors FiniteTimeExponents PresentVectors Spectrum Tangent covariant_vectors finite_time_exponents "

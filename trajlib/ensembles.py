@@ -14,12 +14,22 @@ from .dynamics.protocol import Dynamics, initial
 from .engines import pick
 from .engines import records as _records
 from .progress import Interrupted
+from .results import Result
 
 __all__ = ["Divergence", "Interrupted", "Trajectories", "diverge", "perturb", "train"]
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectories:
+class Trajectories(
+    Result,
+    axes={
+        "network step": "loss norm gradient_norm accuracy test_accuracy test_loss",
+        "network": "nonfinite_at",
+        "network step parameter": "weights",
+        "network parameter": "final",
+    },
+    labels={"step": "times", "weights.step": "weight_times"},
+):
     """What :func:`~trajlib.ensembles.train` returns. n networks, r recorded states, p parameters; what was not recorded is None.
 
     Attributes
@@ -40,6 +50,8 @@ class Trajectories:
         What ran: ``"cpu"``, ``"torch"`` or ``"generic"``.
     device : str
         Where, in words.
+    weights_every : int or None
+        Steps between records of the weights; None where there are none, or as many as of the rest.
     """
 
     times: np.ndarray
@@ -55,10 +67,29 @@ class Trajectories:
     accuracy: np.ndarray | None = field(default=None, repr=False)
     test_accuracy: np.ndarray | None = field(default=None, repr=False)
     test_loss: np.ndarray | None = field(default=None, repr=False)
+    weights_every: int | None = field(default=None, repr=False)
+
+    @property
+    def weight_times(self) -> np.ndarray:
+        """Steps at which the weights were recorded."""
+        return self.times if self.weights_every is None else np.arange(0, self.steps + 1, self.weights_every)
 
 
 @dataclass(frozen=True, eq=False)
-class Divergence:
+class Divergence(
+    Result,
+    axes={
+        "network copy step": "distance copy_loss copy_accuracy copy_test_accuracy copy_test_loss",
+        "network step": "loss accuracy test_accuracy test_loss",
+        "network trajectory": "nonfinite_at",
+        "network step parameter": "weights",
+        "network copy step parameter": "copy_weights",
+        "network trajectory step parameter": "snapshots",
+        "network parameter": "final",
+        "network copy parameter": "final_copies",
+    },
+    labels={"step": "times"},
+):
     """What :func:`~trajlib.ensembles.diverge` returns. n networks, m copies of each, r recorded times, p parameters.
 
     Attributes
@@ -206,6 +237,7 @@ def train(
         steps=ran.steps,
         engine=ran.engine,
         device=ran.device,
+        weights_every=snapshot if "weights" in record and snapshot != every else None,
         **{name: out[name] for name in record},
     )
     return _interrupted(ran.interrupted, result)

@@ -16,6 +16,7 @@ from . import _validate
 from .dynamics import GradientDescent, SoftmaxMap
 from .engines import n_threads
 from .ensembles import train
+from .results import Result
 from .stability.lyapunov import lyapunov_spectrum
 
 __all__ = ["Collapse", "MapComparison", "RungChanges", "collapse", "compare_with_map", "map_exponents", "rung_changes"]
@@ -25,7 +26,15 @@ _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
-class Collapse:
+class Collapse(
+    Result,
+    axes={
+        "...": "kappa rung spread saturated",
+        "... unit": "distance active",
+        "... class": "logits",
+    },
+    lead=("network", "record"),
+):
     """What :func:`collapse` returns, for states with leading axes (...), for example (networks, records); h hidden units, K classes.
 
     Attributes
@@ -69,7 +78,7 @@ class Collapse:
 
 
 @dataclass(frozen=True, eq=False)
-class MapComparison:
+class MapComparison(Result, axes={"network step": "network_loss=network map_loss=reduced error"}):
     """What :func:`compare_with_map` returns, for n networks over T steps.
 
     Attributes
@@ -88,7 +97,7 @@ class MapComparison:
 
 
 @dataclass(frozen=True, eq=False)
-class RungChanges:
+class RungChanges(Result, axes={"change": "network before after old new"}):
     """What :func:`rung_changes` returns: one entry a change, in order of network and time.
 
     Attributes

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_digits, load_iris
 
@@ -215,3 +216,191 @@ def test_final_losses_of_planes_spread(kind, spread):
 def test_planes_that_are_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         tl.plane(**arguments)
+
+
+CONVERTED = [
+    pytest.param(["no", "yes", "no"], ("no", "yes"), [0, 1, 0], id="strings"),
+    pytest.param(np.array([True, False, True]), ("False", "True"), [1, 0, 1], id="booleans"),
+    pytest.param([3, 1, 2], ("1", "2", "3"), [2, 0, 1], id="integers from 1"),
+    pytest.param(np.array([7, 0, 7], dtype=np.uint8), ("0", "7"), [1, 0, 1], id="integers with a gap"),
+    pytest.param([-1, 10, 2], ("-1", "2", "10"), [0, 2, 1], id="sorted as numbers"),
+    pytest.param(np.array([b"b", b"a", b"b"]), ("a", "b"), [1, 0, 1], id="bytes"),
+    pytest.param(np.array(["b", "a", "b"], dtype=object), ("a", "b"), [1, 0, 1], id="objects"),
+    pytest.param(pd.Series(["b", "a", "b"], dtype="category"), ("a", "b"), [1, 0, 1], id="categories"),
+    pytest.param(pd.Series([0.5, 0.1, 0.5], dtype="category"), ("0.1", "0.5"), [1, 0, 1], id="categories of floats"),
+    pytest.param(pd.Series([3, 1, 3], dtype="Int64"), ("1", "3"), [1, 0, 1], id="nullable integers"),
+    pytest.param(pd.Series([True, False, True], dtype="boolean"), ("False", "True"), [1, 0, 1], id="nullable booleans"),
+]
+
+
+@pytest.mark.parametrize("labels, names, y", CONVERTED)
+def test_labels_of_any_kind(labels, names, y):
+    for task in (
+        tl.Task.from_arrays(X, labels),
+        tl.Task.from_frame(pd.DataFrame({"a": [1, 2, 3], "label": labels}), test=0),
+    ):
+        assert task.class_names == names and task.y.dtype == np.int64 and task.n_classes == len(names)
+        np.testing.assert_array_equal(task.y, y)
+        assert task.x_test.shape[0] == 0
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16, np.int8, np.uint64, bool, object, list, pd.DataFrame])
+def test_numbers_of_any_kind(kind):
+    x = X.tolist() if kind is list else pd.DataFrame(X, columns=["a", "b"]) if kind is pd.DataFrame else X.astype(kind)
+    task = tl.Task.from_arrays(x, [0, 1, 1], name="own", feature_names=["u", "v"])
+    np.testing.assert_array_equal(task.x, X != 0 if kind is bool else X)
+    assert task.x.dtype == np.float64 and task.name == "own" and task.feature_names == ("u", "v")
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, object, "Float64"])
+def test_float_targets_are_values(kind):
+    y = pd.Series([0.5, 2.0, 1.0], dtype=kind)
+    task = tl.Task.from_arrays(X, y)
+    assert not task.is_classification and task.class_names == () and task.y.dtype == np.float64
+    np.testing.assert_array_equal(task.y, [0.5, 2.0, 1.0])
+
+
+def test_a_test_part_of_ones_own_has_the_same_labels():
+    task = tl.Task.from_arrays(X, ["b", "a", "c"], X[:2], ["c", "a"])
+    np.testing.assert_array_equal(task.y_test, [2, 0])
+    with pytest.raises(ValueError, match="y_test must hold labels that y has too, got d"):
+        tl.Task.from_arrays(X, ["b", "a", "c"], X[:2], ["c", "d"])
+    with pytest.raises(ValueError, match="y_test must hold labels as y does"):
+        tl.Task.from_arrays(X, ["b", "a", "c"], X[:2], [0.5, 1.0])
+    with pytest.raises(ValueError, match="y_test must hold float values as y does, got labels"):
+        tl.Task.from_arrays(X, [0.5, 0.1, 0.2], X[:2], [1, 0])
+    np.testing.assert_array_equal(tl.Task.from_arrays(X, [0.5, 0.1, 0.2], X[:2], [1.5, 1.5]).y_test, [1.5, 1.5])
+    with pytest.raises(ValueError, match="x_test and y_test go together"):
+        tl.Task.from_arrays(X, Y, X)
+    with pytest.raises(ValueError, match=r"give x_test and y_test or a share test=0\.5, not both"):
+        tl.Task.from_arrays(X, Y, X, Y, test=0.5)
+
+
+def frame(n=60):
+    rng = np.random.default_rng(1)
+    label = np.array(["rare", "common", "other"])[np.searchsorted([6, 36], np.arange(n), side="right")]
+    columns = {
+        "u": np.arange(n, dtype=np.float32),
+        "v": rng.integers(0, 9, n),
+        "on": np.arange(n) % 2 == 0,
+        "label": label,
+    }
+    return pd.DataFrame(columns).iloc[rng.permutation(n)]
+
+
+def test_a_frame_is_split_by_label():
+    df = frame()
+    task = tl.Task.from_frame(df)
+    assert task.feature_names == ("u", "v", "on") and task.class_names == ("common", "other", "rare")
+    np.testing.assert_array_equal(np.bincount(task.y_test), [6, 5, 1])
+    np.testing.assert_array_equal(np.bincount(task.y), [24, 19, 5])
+    rows = df["u"].to_numpy()
+    held = np.isin(rows, task.x_test[:, 0])
+    np.testing.assert_array_equal(task.x[:, 0], rows[~held])
+    np.testing.assert_array_equal(task.x_test[:, 0], rows[held])  # both in the order of the frame
+    np.testing.assert_array_equal(np.array(task.class_names)[task.y], df["label"][~held])
+    again, other = tl.Task.from_frame(df), tl.Task.from_frame(df, seed=1)
+    np.testing.assert_array_equal(again.x, task.x)
+    assert not np.array_equal(other.x, task.x)
+
+
+def test_every_class_keeps_a_sample_to_learn():
+    df = pd.DataFrame({"u": range(10), "label": ["a"] * 8 + ["b", "c"]})
+    task = tl.Task.from_frame(df, test=0.9)
+    assert set(task.y.tolist()) == {0, 1, 2} and task.n_classes == 3
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.29, 0.5, 0.7])
+def test_the_share_is_that_of_all_samples(share):
+    y = np.repeat(np.arange(4), [10, 21, 33, 36])
+    assert len(tl.Task.from_arrays(np.zeros((100, 1)), y, test=share).y_test) == round(100 * share)
+    assert len(tl.Task.from_arrays(np.zeros((100, 1)), y * 1.0, test=share).y_test) == round(100 * share)
+
+
+def test_each_sample_is_held_out_as_often_as_any_other():
+    y = np.repeat([0, 1], [4, 6])
+    x = np.arange(10)[:, None]
+    held = np.concatenate([tl.Task.from_arrays(x, y, test=0.5, seed=s).x_test[:, 0] for s in range(400)])
+    counts = np.bincount(held.astype(int), minlength=10)
+    assert counts.sum() == 2000 and abs(counts - 200).max() < 4 * np.sqrt(400 * 0.25)
+
+
+def test_features_and_targets_of_a_frame_are_chosen():
+    df = frame()
+    task = tl.Task.from_frame(df, "v", features=["on", "u"], test=0.5, name="mine")
+    assert task.feature_names == ("on", "u") and task.name == "mine" and task.is_classification
+    assert not tl.Task.from_frame(df.drop(columns="label"), target="u").is_classification
+    numbered = pd.DataFrame(np.eye(4), columns=range(4))
+    assert tl.Task.from_frame(numbered, target=3, test=0).feature_names == ("0", "1", "2")
+
+
+def columns(**changes):
+    return pd.DataFrame({"u": [1.0, 2.0, 3.0, 4.0], "v": [1, 2, 3, 4], "label": ["a", "b", "a", "b"]} | changes)
+
+
+@pytest.mark.parametrize(
+    "df, options, error, message",
+    [
+        (np.eye(3), {}, TypeError, "df must be a data frame, got ndarray; use Task.from_arrays"),
+        (columns(), {"target": "y"}, ValueError, "target: there is no column 'y', but 'u', 'v', 'label'"),
+        (columns(), {"features": ["w"]}, ValueError, "features: there is no column 'w'"),
+        (columns(), {"features": "u"}, TypeError, r"features must be a list of columns, got 'u'; use \['u'\]"),
+        (columns(), {"features": ["u", "label"]}, ValueError, "features must not hold the target, column 'label'"),
+        (columns(), {"features": ["u", "u"]}, ValueError, "column 'u' must be there once"),
+        (columns(), {"features": []}, ValueError, "a column to learn from beside 'label', got none"),
+        (columns()[["label"]], {}, ValueError, "a column to learn from beside 'label', got none"),
+        (pd.concat([columns(), columns()], axis=1), {}, ValueError, "column 'label' must be there once"),
+        (columns(v=[1, None, 3, 4]), {}, ValueError, r"column 'v' must have no missing values, got nan in row 1 \(1 such"),
+        (columns(v=pd.array([1, None, 3, 4], dtype="Int64")), {}, ValueError, "column 'v' must have no missing values"),
+        (columns(v=[1, np.inf, 3, 4]), {}, ValueError, "column 'v' must have finite values, got inf in row 1"),
+        (columns(v=["x", "y", "x", "y"]), {}, TypeError, r"column 'v' must hold numbers, got 'x' in row 0; leave it out"),
+        (columns(v=pd.date_range("2020", periods=4)), {}, TypeError, r"column 'v' must hold numbers, got datetime64"),
+        (columns(v=[1j, 2, 3, 4]), {}, TypeError, "column 'v' must hold numbers, got complex128"),
+        (columns(label=["a", None, "a", "b"]), {}, ValueError, "column 'label' must have no missing values, got .* in row 1"),
+        (columns(label=[0.5, np.nan, 1, 2]), {}, ValueError, "column 'label' must have no missing values, got nan in row 1"),
+        (columns(label=pd.array([True, None, False, True])), {}, ValueError, "column 'label' must have no missing values"),
+        (columns(label=pd.Categorical(["a", None, "b", "a"])), {}, ValueError, "column 'label' must have no missing values"),
+        (columns(label=["a", 1, "a", 1]), {}, TypeError, "column 'label' must hold labels of one kind, .* got int, str"),
+        (columns(label=pd.date_range("2020", periods=4)), {}, TypeError, r"column 'label' must hold labels \(strings"),
+        (columns(label="a"), {}, ValueError, "column 'label' is 'a' in all 4 rows: there is nothing to learn"),
+        (columns(label=2.5), {}, ValueError, r"column 'label' is 2\.5 in all 4 rows: there is nothing to learn"),
+        (columns().iloc[:0], {}, ValueError, "column 'label' is empty"),
+        (columns(), {"test": 1.0}, ValueError, r"test must be a share of the samples, 0 <= test < 1, got 1\.0"),
+        (columns(), {"test": -0.1}, ValueError, r"test must be a share of the samples, 0 <= test < 1, got -0\.1"),
+        (columns(), {"test": np.nan}, ValueError, "test must be a share of the samples, 0 <= test < 1, got nan"),
+        (columns(), {"test": True}, TypeError, "test must be a share of the samples"),
+        (columns(), {"test": "v"}, TypeError, "test must be a share of the samples"),
+        (columns(), {"test": 0.01}, ValueError, r"test=0\.01 of 4 samples holds out none"),
+        (columns(), {"seed": -1}, ValueError, "seed must be an integer >= 0, got -1"),
+    ],
+)  # fmt: skip
+def test_frames_that_are_refused(df, options, error, message):
+    with pytest.raises(error, match=message):
+        tl.Task.from_frame(df, **options)
+
+
+@pytest.mark.parametrize(
+    "x, y, error, message",
+    [
+        ([[1, 2], [3]], [0, 1], ValueError, "x must be an array, or lists of equal length"),
+        ([1, 2], [0, 1], ValueError, r"x must have shape \(2, d\), one row a target, got \(2,\); use x\[:, None\]"),
+        (X, [0, 1], ValueError, r"x must have shape \(2, d\), one row a target, got \(3, 2\)"),
+        (X, [[0], [1], [1]], ValueError, r"y must have shape \(n,\), one target a row, got \(3, 1\)"),
+        ([["a", 1], [2, 3]], [0, 1], TypeError, "x must hold numbers, got 'a' in row 0"),
+        ([[0, 1], [2, None]], [0, 1], ValueError, "x must have no missing values, got None in row 1"),
+        (X, ["a", np.nan, "b"], ValueError, "y must have no missing values, got nan in row 1"),
+        (X, np.array([0, 1, True], dtype=object), TypeError, "y must hold labels of one kind"),
+        (X, np.array([0, 1, {}], dtype=object), TypeError, "y must hold labels of one kind"),
+        (X, [1, 1, 1], ValueError, "y is 1 in all 3 rows: there is nothing to learn"),
+    ],
+)
+def test_arrays_that_are_refused(x, y, error, message):
+    with pytest.raises(error, match=message):
+        tl.Task.from_arrays(x, y)
+
+
+def test_a_refused_dtype_says_who_converts():
+    with pytest.raises(TypeError, match=r"x must be float64, got float32; .* or use Task.from_arrays, which converts"):
+        tl.Task("own", x=X.astype(np.float32), y=Y)
+    with pytest.raises(TypeError, match=r"got <U1; or use Task\.from_arrays, which converts"):
+        tl.Task("own", x=X, y=np.array(["a", "b", "a"]))

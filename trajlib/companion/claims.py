@@ -18,6 +18,7 @@ import numpy as np
 import yaml
 
 from .._files import data_file
+from ..results import Result
 
 __all__ = [
     "VERDICTS",
@@ -39,7 +40,7 @@ KEY = "trajlib_claims"
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claim(Result, axes={"": "id chapter paper where claim reported"}):
     """One claim of a paper: id, chapter, paper (bibliography key), where in it, the claim in our words, the value it reports if any."""
 
     id: str
@@ -51,7 +52,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Result, axes={"": "claim verdict measured depends_on_seed"}):
     """What came of checking a claim: its verdict, what was measured (in words, with numbers), each condition with its outcome, and
     whether another seed can change the verdict."""
 
@@ -63,7 +64,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Share:
+class Share(Result, axes={"": "holds decided"}):
     """Whether a property holds in at least a given share of an ensemble, and whether the ensemble is large enough to say.
 
     Attributes

@@ -16,13 +16,14 @@ from .._files import data_file
 from ..dynamics import GradientDescent, SoftmaxMap
 from ..ensembles import train
 from ..models.perceptron import Perceptron
+from ..results import Result
 from ..tasks import small as tasks
 
 __all__ = ["GoldenRun", "check", "digest", "load"]
 
 
 @dataclass(frozen=True)
-class GoldenRun:
+class GoldenRun(Result, axes={"": "name initial final"}):
     """One run and the digests it must have.
 
     Attributes

@@ -11,12 +11,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
+from ..results import Result
 
 __all__ = ["CharacteristicTime", "Decorrelation", "decorrelation_time", "embedding_time"]
 
 
 @dataclass(frozen=True, eq=False)
-class CharacteristicTime:
+class CharacteristicTime(
+    Result,
+    axes={
+        "... copy": "time largest_slope reason",
+        "...": "mean",
+    },
+    lead=("network",),
+):
     """What :func:`embedding_time` returns; (...) are the leading axes of the separations.
 
     Attributes
@@ -38,7 +46,16 @@ class CharacteristicTime:
 
 
 @dataclass(frozen=True, eq=False)
-class Decorrelation:
+class Decorrelation(
+    Result,
+    axes={
+        "... copy": "time reason",
+        "...": "mean",
+        "... copy window": "r lower upper p_value decorrelated",
+    },
+    lead=("network",),
+    labels={"window": "centres"},
+):
     """What :func:`decorrelation_time` returns: (...) networks, m copies, n windows.
 
     Attributes

@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import _validate
 from ..progress import progress_bar
+from ..results import Result
 
 __all__ = ["METHODS", "EmbeddedCopies", "Embedding", "embed_copies", "scalar_embedding"]
 
@@ -29,7 +30,16 @@ EXTRA, PASSES = 8, 24  # a Krylov block has k + EXTRA columns; passes over the d
 
 
 @dataclass(frozen=True, eq=False)
-class Embedding:
+class Embedding(
+    Result,
+    axes={
+        "... coordinate": "coordinates",
+        "coordinate": "explained_variance",
+        "coordinate parameter": "components",
+        "parameter": "mean",
+        "": "total_variance",
+    },
+):
     """What :func:`scalar_embedding` returns; (...) are the leading axes of the snapshots, P the number of parameters.
 
     Attributes
@@ -103,7 +113,15 @@ class Embedding:
 
 
 @dataclass(frozen=True, eq=False)
-class EmbeddedCopies:
+class EmbeddedCopies(
+    Result,
+    axes={
+        "network copy record coordinate": "separation",
+        "network coordinate": "explained_variance",
+        "network copy record": "rms_distance",
+        "network trajectory record coordinate": "coordinates",
+    },
+):
     """What :func:`embed_copies` returns: n initial conditions, m copies of each, r times, k coordinates.
 
     Where an initial condition has fewer than k directions that stand out from rounding, the others are nan.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
+from ..results import Result
 
 __all__ = ["SkewLognormal", "SkewLognormalTest", "fit_skew_lognormal", "skew_lognormal_test"]
 
@@ -20,7 +21,13 @@ OBSERVED = 1e-9  # smallest eigenvalue of the information per point at which sta
 
 
 @dataclass(frozen=True, eq=False)
-class SkewLognormal:
+class SkewLognormal(
+    Result,
+    axes={
+        "": "xi omega alpha n log_likelihood log_likelihood_ratio p_value ks at_boundary",
+        "coefficient": "standard_error",
+    },
+):
     """Law of x where ln x is skew-normal, f(x) = 2 / (ω x) φ(u) Φ(α u) with u = (ln x - ξ) / ω; α = 0 is the lognormal law.
 
     Attributes
@@ -75,7 +82,13 @@ class SkewLognormal:
 
 
 @dataclass(frozen=True, eq=False)
-class SkewLognormalTest:
+class SkewLognormalTest(
+    Result,
+    axes={
+        "": "fit lr_p_value ks_p_value",
+        "replicate": "lr_null ks_null",
+    },
+):
     """What :func:`skew_lognormal_test` returns: the fit, bootstrap p-values, and the replicates (replicates,) behind them.
 
     ``lr_p_value`` small: not lognormal. ``ks_p_value`` small: not skew-lognormal.

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validate
+from ..results import Result
 
 __all__ = ["SpacingComparison", "asymptotic_spacings", "compare_spacings", "rescale_spacings", "spacing_null"]
 
 
 @dataclass(frozen=True, eq=False)
-class SpacingComparison:
+class SpacingComparison(Result, axes={"": "ks ks_p_value anderson_darling anderson_darling_p_value ks_p_independent"}):
     """What :func:`compare_spacings` returns.
 
     Attributes

@@ -15,6 +15,7 @@ from .. import _validate
 from ..dynamics.diagonal import check_data
 from ..ensembles import Interrupted
 from ..progress import progress_bar
+from ..results import Result
 from ._threads import one_thread
 from .model import Setting, draw, report_times
 from .stabilized import integrate
@@ -27,7 +28,14 @@ FORMS = ("mirror", "weights")
 
 
 @dataclass(frozen=True, eq=False)
-class FlowPath:
+class FlowPath(
+    Result,
+    axes={
+        "time": "training_error loss",
+        "time coordinate": "u v theta",
+    },
+    labels={"time": "times"},
+):
     """What :func:`gradient_flow` returns. n times, d inputs.
 
     Attributes
@@ -58,7 +66,14 @@ class FlowPath:
 
 
 @dataclass(frozen=True, eq=False)
-class DiagonalFlow:
+class DiagonalFlow(
+    Result,
+    axes={
+        "network time": "excess_risk=excess_risks training_error=training_errors",
+        "network coordinate": "theta signal",
+    },
+    labels={"time": "times"},
+):
     """What :func:`diagonal_flow` returns. n times, m networks, d inputs.
 
     Attributes

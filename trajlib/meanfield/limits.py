@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
+from ..results import Result
 from .model import Setting
 
 __all__ = ["LongTime", "basis_pursuit", "long_time", "minimum_norm", "spectrum_edge"]
@@ -21,7 +22,7 @@ POINTS, REACH = 4_001, 10.0
 
 
 @dataclass(frozen=True, eq=False)
-class LongTime:
+class LongTime(Result, axes={"": "excess_risk training_error tau shrinkage rate reaches"}):
     """What :func:`long_time` and its limits return.
 
     Attributes

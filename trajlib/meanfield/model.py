@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validate
+from ..results import Result
 
 __all__ = ["Setting", "draw"]
 
 
 @dataclass(frozen=True)
-class Setting:
+class Setting(Result, axes={"": "aspect_ratio init_scale noise sparsity weight_decay"}):
     """The constants of the model, checked. The paper's symbols are in brackets.
 
     Attributes

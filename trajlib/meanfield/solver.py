@@ -13,6 +13,7 @@ import numpy as np
 from .. import _validate
 from ..ensembles import Interrupted
 from ..progress import progress_bar
+from ..results import Result
 from ._threads import one_thread
 from .model import Setting, report_times
 from .paths import PathFlow
@@ -36,7 +37,14 @@ class NotConverged(ArithmeticError):
 
 
 @dataclass(frozen=True, eq=False)
-class MeanField:
+class MeanField(
+    Result,
+    axes={
+        "time": "excess_risk excess_risk_error training_error training_error_error path_change step_change uncertainty",
+        "time earlier": "correlation field_correlation response",
+    },
+    labels={"time": "times", "earlier": "times"},
+):
     """What :func:`dmft` returns. n times.
 
     Attributes

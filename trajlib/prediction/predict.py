@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import _validate
 from ..dynamics.descent import TrainingMap
+from ..results import Result
 from ..stability.sharpness import sharpness
 from .roc import AUC, RocCurve, auc, check_folds, roc_curve
 
@@ -25,7 +26,15 @@ SMOOTHING = 1e-9  # share of an indicator's variance that is added to that withi
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class Prediction(
+    Result,
+    axes={
+        "network ...": "score",
+        "network": "event fold",
+        "...": "auc",
+        "fold ...": "orientation",
+    },
+):
     """What :func:`predict_outcome` returns; (...) are the axes of the indicators between networks and features.
 
     Attributes

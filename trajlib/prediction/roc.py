@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
+from ..results import Result
 
 __all__ = ["AUC", "AUCDifference", "RocCurve", "auc", "compare_auc", "roc_curve"]
 
 
 @dataclass(frozen=True, eq=False)
-class AUC:
+class AUC(Result, axes={"...": "value standard_error lower upper"}):
     """What :func:`auc` returns; (...) are the axes of the score after that of the networks.
 
     Attributes
@@ -37,7 +38,7 @@ class AUC:
 
 
 @dataclass(frozen=True, eq=False)
-class AUCDifference:
+class AUCDifference(Result, axes={"...": "value standard_error lower upper p_value"}):
     """What :func:`compare_auc` returns; (...) are the axes of the scores after that of the networks.
 
     Attributes
@@ -58,7 +59,7 @@ class AUCDifference:
 
 
 @dataclass(frozen=True, eq=False)
-class RocCurve:
+class RocCurve(Result, axes={"point": "false_positive true_positive threshold"}):
     """What :func:`roc_curve` returns: n points from (0, 0) to (1, 1).
 
     Attributes

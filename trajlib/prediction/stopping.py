@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _validate
 from ..models.perceptron import Perceptron
+from ..results import Result
 from ..tasks.small import Task
 
 __all__ = ["INDICATORS", "Estimate", "StoppingRule", "indicator_cost", "step_cost", "stopping_rule"]
@@ -21,7 +22,7 @@ CUMULATIVE = ("exponents", "covariant vectors")  # paid at every step up to the 
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
+class Estimate(Result, axes={"...": "value lower upper"}):
     """A number with its confidence interval.
 
     Attributes
@@ -36,7 +37,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, eq=False)
-class StoppingRule:
+class StoppingRule(Result, axes={"...": "threshold saved good_lost bad_stopped cost_per_good"}):
     """What :func:`stopping_rule` returns; (...) are the axes of the score after the networks, then that of ``max_lost``.
 
     Attributes

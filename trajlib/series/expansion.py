@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _validate
+from ..results import Result
 
 __all__ = ["RULES", "ExpansionFit", "expansion_rate"]
 
@@ -23,7 +24,7 @@ WIDTHS = tuple(range(30, 101, 5))
 
 
 @dataclass(frozen=True, eq=False)
-class ExpansionFit:
+class ExpansionFit(Result, axes={"...": "rate standard_error intercept r2 start stop kept reason"}, lead=("network",)):
     """What :func:`expansion_rate` returns; arrays have the leading shape (...) of the distances.
 
     Attributes

@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 
 from .. import _validate
+from ..results import Result
 
 __all__ = ["Autocorrelation", "LocalExponents", "autocorrelation", "local_exponents"]
 
@@ -28,7 +29,9 @@ times the fluctuation of the local rate; noise does nearly all of its growth the
 
 
 @dataclass(frozen=True, eq=False)
-class Autocorrelation:
+class Autocorrelation(
+    Result, axes={"... lag": "value=values low high significant"}, lead=("series",), labels={"lag": "lags"}
+):
     """What :func:`autocorrelation` returns.
 
     Attributes
@@ -125,7 +128,16 @@ def _correlate(rows: np.ndarray, max_lag: int) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class LocalExponents:
+class LocalExponents(
+    Result,
+    axes={
+        "reference": "rate standard_error p_value r2 stop neighbours start_value resolved significant positive chaotic",
+        "reference horizon": "divergence",
+        "horizon": "curve",
+        "": "level",
+    },
+    labels={"reference": "references"},
+):
     """What :func:`local_exponents` returns, for m reference points and horizon H.
 
     Attributes

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
+from ..results import Result
 
 __all__ = ["PhaseStatistics", "Phases", "detect_period", "phases"]
 
@@ -67,7 +68,7 @@ def detect_period(series: np.ndarray, *, max_period: int = 16, tolerance: float)
 
 
 @dataclass(frozen=True)
-class PhaseStatistics:
+class PhaseStatistics(Result, axes={"": "count complete mean median longest"}):
     """Lengths in steps of the phases of one kind; those cut off by the ends of the series count with what is seen of them.
 
     Attributes
@@ -90,7 +91,7 @@ class PhaseStatistics:
 
 
 @dataclass(frozen=True, eq=False)
-class Phases:
+class Phases(Result, axes={"phase": "start stop laminar length=lengths complete"}):
     """What :func:`phases` returns: k phases in the order of time, which tile the series.
 
     Attributes

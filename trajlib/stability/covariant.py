@@ -13,13 +13,25 @@ import numpy as np
 from .. import _validate
 from ..engines.records import fit_in_memory
 from ..progress import Interrupted
+from ..results import Result
 from .carrier import MEMORY, Carrier, Stopped, Zone, bytes_kept, piece_length, starting_vectors
 
 __all__ = ["CovariantVectors", "covariant_vectors", "pair_angles"]
 
 
 @dataclass(frozen=True, eq=False)
-class CovariantVectors:
+class CovariantVectors(
+    Result,
+    axes={
+        "network step vector": "growth",
+        "network vector": "exponent=exponents converged",
+        "network end vector": "discrepancy",
+        "network step parameter": "states",
+        "network step parameter vector": "vectors",
+        "network step vector other": "angle=angles",
+    },
+    labels={"step": "times"},
+):
     """What :func:`covariant_vectors` returns. n trajectories, r times, p parameters, k vectors.
 
     Attributes

@@ -15,13 +15,24 @@ from .. import _validate
 from ..engines import registered
 from ..engines.records import fit_in_memory
 from ..progress import Interrupted
+from ..results import Result
 from .carrier import MEMORY, Carrier, Stopped, starting_vectors
 
 __all__ = ["FiniteTimeExponents", "finite_time_exponents", "recorded_steps"]
 
 
 @dataclass(frozen=True, eq=False)
-class FiniteTimeExponents:
+class FiniteTimeExponents(
+    Result,
+    axes={
+        "network step vector": "exponent=exponents",
+        "network step": "loss",
+        "network step value": "singular_exponent=singular_exponents",
+        "network parameter": "final",
+        "network vector parameter": "vectors",
+    },
+    labels={"step": "times"},
+):
     """What :func:`finite_time_exponents` returns. n trajectories, r recorded steps, k vectors, p parameters.
 
     Attributes

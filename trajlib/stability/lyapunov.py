@@ -13,6 +13,7 @@ import numpy as np
 from .. import _validate
 from ..engines.records import fit_in_memory
 from ..progress import Interrupted
+from ..results import Result
 from .carrier import Carrier, Stopped, starting_vectors
 
 __all__ = ["Spectrum", "lyapunov_spectrum"]
@@ -23,7 +24,17 @@ ALIGNED = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class Spectrum(
+    Result,
+    axes={
+        "network vector": "exponent=exponents standard_error resolved",
+        "network": "converged kaplan_yorke",
+        "network vector step": "growth running",
+        "network parameter": "final",
+        "network vector parameter": "vectors",
+    },
+    labels={"step": "times"},
+):
     """What :func:`lyapunov_spectrum` returns. n trajectories, k exponents, b blocks of equal length in time.
 
     Attributes

@@ -14,6 +14,7 @@ import numpy as np
 from .. import _validate
 from ..engines.records import fit_in_memory
 from ..progress import Interrupted
+from ..results import Result
 from .carrier import MEMORY, Carrier, Stopped, bytes_kept, starting_vectors
 from .covariant import pair_angles
 from .finite_time import recorded_steps
@@ -24,7 +25,17 @@ METHODS = ("ginelli", "frozen", "froyland")
 
 
 @dataclass(frozen=True, eq=False)
-class PresentVectors:
+class PresentVectors(
+    Result,
+    axes={
+        "network step vector": "growth",
+        "step": "at",
+        "network step parameter": "states",
+        "network step parameter vector": "vectors",
+        "network step vector other": "angle=angles",
+    },
+    labels={"step": "times"},
+):
     """What :func:`present_vectors` returns. n trajectories, r times, p parameters, k vectors.
 
     Attributes

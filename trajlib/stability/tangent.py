@@ -15,12 +15,21 @@ from ..dynamics.protocol import initial
 from ..engines import iterate
 from ..engines.records import fit_in_memory
 from ..progress import Interrupted
+from ..results import Result
 
 __all__ = ["Tangent", "tangent"]
 
 
 @dataclass(frozen=True, eq=False)
-class Tangent:
+class Tangent(
+    Result,
+    axes={
+        "network vector step": "norm",
+        "network parameter": "final",
+        "network vector parameter": "vectors",
+    },
+    labels={"step": "times"},
+):
     """What :func:`tangent` returns. n networks, k vectors of each, r recorded times, p parameters.
 
     Attributes

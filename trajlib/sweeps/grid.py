@@ -172,10 +172,7 @@ class Sweep:
         """The bytes of a cell's file and their SHA-256; ValueError where they are not what was written."""
         name = _shards.file(cell)
         data = (self.folder / name).read_bytes()
-        digest = hashlib.sha256(memoryview(data)[: -_shards.DIGEST])
-        if len(data) <= _shards.DIGEST or digest.hexdigest().encode() != data[-_shards.DIGEST :]:
-            raise ValueError(f"its {len(data)} bytes do not match the checksum at their end")
-        digest.update(data[-_shards.DIGEST :])
+        digest = _shards.intact(data)
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 header = archive.read(_shards.HEADER)
@@ -183,9 +180,9 @@ class Sweep:
             header = b""
         if header != self._header(cell):
             raise ValueError("it belongs to another cell or to another sweep")
-        if self.manifest["sha256"].get(name, digest.hexdigest()) != digest.hexdigest():
+        if self.manifest["sha256"].get(name, digest) != digest:
             raise ValueError(f"its SHA-256 is not the one in {MANIFEST}")
-        return data, digest.hexdigest()
+        return data, digest
 
     def _scan(self) -> tuple[dict[str, str], Check]:
         found, check = {}, Check([], [], [])

@@ -20,28 +20,42 @@ DIGEST = 64  # hexadecimal digits of SHA-256
 
 
 def pack(results: Mapping[str, Any], header: bytes) -> bytes:
-    """An npz file whose bytes depend on its content alone, and end with their SHA-256 (as the comment of the zip archive)."""
+    """The file of a cell, from what its run returned."""
     if not isinstance(results, Mapping) or not results:
         raise TypeError(f"run must return a dict with at least one array, got {results!r:.80}")
-    members = {HEADER: header}
-    for name in sorted(results, key=str):
+    return archive(results, HEADER, header)
+
+
+def archive(arrays: Mapping[str, Any], member: str, header: bytes) -> bytes:
+    """An npz file whose bytes depend on its content alone, and end with their SHA-256 (as the comment of the zip archive)."""
+    members = {member: header}
+    for name in sorted(arrays, key=str):
         if not isinstance(name, str) or not name.isidentifier():
             raise TypeError(f"names of arrays must be identifiers such as 'loss', got {name!r}")
-        array = np.asarray(results[name], order="C")
+        array = np.asarray(arrays[name], order="C")
         if array.dtype.hasobject:
-            raise TypeError(f"{name} must be an array of numbers or strings, got objects: {results[name]!r:.80}")
+            raise TypeError(f"{name} must be an array of numbers or strings, got objects: {arrays[name]!r:.80}")
         buffer = io.BytesIO()
         np.lib.format.write_array(buffer, array, allow_pickle=False)
         members[f"{name}.npy"] = buffer.getvalue()
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for member, content in members.items():
-            info = zipfile.ZipInfo(member)  # dated 1980
+    with zipfile.ZipFile(file, "w") as zipped:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name)  # dated 1980
             info.create_system, info.external_attr = 3, 0o644 << 16  # on Windows too
-            archive.writestr(info, content)
-        archive.comment = b"0" * DIGEST
+            zipped.writestr(info, content)
+        zipped.comment = b"0" * DIGEST
     data = file.getvalue()[:-DIGEST]
     return data + hashlib.sha256(data).hexdigest().encode()
+
+
+def intact(data: bytes) -> str:
+    """SHA-256 of a whole file that :func:`archive` made; ValueError where its bytes are not what was written."""
+    digest = hashlib.sha256(memoryview(data)[:-DIGEST])
+    if len(data) <= DIGEST or digest.hexdigest().encode() != data[-DIGEST:]:
+        raise ValueError(f"its {len(data)} bytes do not match the checksum at their end")
+    digest.update(data[-DIGEST:])
+    return digest.hexdigest()
 
 
 def write(path: Path, data: bytes) -> None:

@@ -7,10 +7,16 @@ decide the dynamics.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import _validate
+from ..results import Result, import_pandas
+from . import _convert
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["PLANES", "Task", "digits", "iris", "plane"]
 
@@ -25,7 +31,13 @@ PLANES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class Task(
+    Result,
+    axes={
+        "sample": "target=y",
+        "sample feature": "x",
+    },
+):
     """Samples to learn and samples to test on.
 
     Parameters
@@ -76,12 +88,18 @@ class Task:
             object.__setattr__(self, "y_test", self.y[:0])
         for suffix in ("", "_test"):
             x, y = getattr(self, "x" + suffix), getattr(self, "y" + suffix)
-            _validate.finite("x" + suffix, _validate.float64("x" + suffix, x))
+            try:
+                _validate.finite("x" + suffix, _validate.float64("x" + suffix, x))
+            except TypeError as error:
+                raise TypeError(f"{error}; or use Task.from_arrays, which converts") from None
             if x.ndim != 2:
                 raise ValueError(f"x{suffix} must have shape (n, d), got {x.shape}")
             if not isinstance(y, np.ndarray) or y.dtype not in (np.int64, np.float64):
                 kind = y.dtype if isinstance(y, np.ndarray) else type(y).__name__
-                raise TypeError(f"y{suffix} must be an array of int64 (labels) or float64 (values), got {kind}")
+                raise TypeError(
+                    f"y{suffix} must be an array of int64 (labels) or float64 (values), got {kind}; "
+                    "or use Task.from_arrays, which converts"
+                )
             if y.shape != (len(x),):
                 raise ValueError(f"y{suffix} must have shape ({len(x)},), one target a row of x{suffix}, got {y.shape}")
             _validate.finite("y" + suffix, y)
@@ -100,6 +118,136 @@ class Task:
             array = np.array(getattr(self, name), order="C")
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+
+    @classmethod
+    def from_arrays(
+        cls, x, y, x_test=None, y_test=None, *, name: str = "arrays", test: float = 0.0, seed: int = 0, feature_names=()
+    ) -> Task:
+        """A task from numbers of any dtype and labels of any kind, converted here and nowhere else.
+
+        Inputs become float64; a float16, float32, integer or boolean means the same number there (integers beyond 2\\ :sup:`53` are
+        rounded). Targets that are strings, booleans or integers, with gaps or not, are labels: they become 0, 1, ... in sorted order, and
+        ``class_names`` keeps what they were. Targets that are floats are values to regress on, whole numbers or not: give
+        ``y.astype(int)`` where they are labels.
+
+        Parameters
+        ----------
+        x : array_like (n, d)
+            Inputs: an array, nested lists, a frame.
+        y : array_like (n,)
+            Targets.
+        x_test, y_test : array_like, optional
+            The held-out samples; each label must be among those of ``y``.
+        name : str
+            Short name, used in messages and figures.
+        test : float
+            Share of the samples to hold out at random, 0 <= test < 1, in place of ``x_test`` and ``y_test``.
+        seed : int
+            Of the choice (PCG64). Of labels the split is stratified: every class gives its share, rounded, and keeps at least one sample
+            to learn. Both parts keep the order of the samples.
+        feature_names : tuple of str, optional
+            Names for figures.
+
+        Returns
+        -------
+        Task
+
+        Raises
+        ------
+        TypeError, ValueError
+            If something is no number, is missing or infinite, shapes disagree, all targets are equal, or the share is out of range or
+            leaves a part empty.
+
+        Examples
+        --------
+        >>> task = Task.from_arrays([[0, 1], [2, 3], [4, 5]], ["rose", "iris", "rose"])
+        >>> task.y, task.class_names, task.x.dtype
+        (array([1, 0, 1]), ('iris', 'rose'), dtype('float64'))
+        """
+        if (x_test is None) != (y_test is None):
+            raise ValueError("x_test and y_test go together: give both or neither")
+        if x_test is not None and test:
+            raise ValueError(f"give x_test and y_test or a share test={test!r}, not both")
+        return cls._converted(
+            name, _convert.numbers("x", x), _convert.targets("y", y), test, seed, tuple(map(str, feature_names)), "y",
+            None if x_test is None else (_convert.numbers("x_test", x_test), _convert.targets("y_test", y_test)),
+        )  # fmt: skip
+
+    @classmethod
+    def from_frame(
+        cls, df, target="label", *, features=None, test: float = 0.2, seed: int = 0, name: str = "frame"
+    ) -> Task:
+        """A task from a data frame, of pandas or one like it: one row a sample.
+
+        Parameters
+        ----------
+        df : DataFrame
+            Anything with ``columns`` whose ``df[name].to_numpy()`` are arrays.
+        target : str
+            The column to learn. Strings, booleans, integers and categories of any kind are labels, floats are values to regress on,
+            converted as in :meth:`from_arrays`.
+        features : list of str, optional
+            The columns to learn from, numbers of any dtype; all but the target by default.
+        test, seed, name
+            As in :meth:`from_arrays`: the share of the rows to hold out, stratified by label, and the seed of that choice.
+
+        Returns
+        -------
+        Task
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the column: if it is absent, or appears twice; has missing or infinite values; is no number and a feature; is a target
+            with a single value. Also if the share is out of range or leaves a part empty.
+
+        Examples
+        --------
+        >>> import pandas
+        >>> df = pandas.DataFrame({"size": [1, 2, 3, 4], "weight": [0.5, 0.1, 0.2, 0.9], "label": ["a", "b", "a", "b"]})
+        >>> task = Task.from_frame(df, test=0.5)
+        >>> task.x.shape, task.y, task.y_test, task.class_names, task.feature_names
+        ((2, 2), array([0, 1]), array([1, 0]), ('a', 'b'), ('size', 'weight'))
+        """
+        columns = _convert.columns(df, target, features)
+        x = np.column_stack([_convert.numbers(f"column {c!r}", _convert.column(df, c)) for c in columns])
+        y = _convert.targets(f"column {target!r}", _convert.column(df, target))
+        return cls._converted(name, x, y, test, seed, tuple(map(str, columns)), f"column {target!r}", None)
+
+    @classmethod
+    def _converted(cls, name, x, y, test, seed, feature_names, target: str, held) -> Task:
+        """From converted arrays: labels become 0, 1, ..., the split is made or taken as given."""
+        y, levels = _convert.encoded(target, y)
+        if x.ndim != 2 or len(x) != len(y):
+            raise ValueError(
+                f"x must have shape ({len(y)}, d), one row a target, got {x.shape}" + "; use x[:, None]" * (x.ndim == 1)
+            )
+        if held is None:
+            out = _convert.split(y, test, seed, bool(levels))
+            held = x[out], y[out]
+            x, y = x[~out], y[~out]
+        else:
+            held = held[0], _convert.encoded("y_test", held[1], levels if y.dtype == np.int64 else ())[0]
+        return cls(name, x, y, held[0], held[1], class_names=tuple(map(str, levels)), feature_names=feature_names)
+
+    def to_frame(self, of: str | None = None, *, weights: bool = False) -> pandas.DataFrame:
+        """One row a sample: its features under their names, its target (the class name where there is one), and its part, train or test.
+
+        Parameters
+        ----------
+        of, weights
+            As in :meth:`~trajlib.results.Result.to_frame`, for the training part alone.
+        """
+        if of is not None or weights:
+            return super().to_frame(of, weights=weights)
+        frames, names = import_pandas(), np.array(self.class_names)
+        inputs = np.concatenate([self.x, self.x_test])
+        columns = self.feature_names if len(self.feature_names) == inputs.shape[1] else range(inputs.shape[1])
+        frame = frames.DataFrame(inputs, columns=list(columns))
+        y = np.concatenate([self.y, self.y_test])
+        frame["target"] = names[y] if self.is_classification and len(names) >= self.n_classes else y
+        frame["part"] = np.repeat(["train", "test"], [len(self.y), len(self.y_test)])
+        return frame
 
     @property
     def is_classification(self) -> bool:
