@@ -28,14 +28,15 @@ def positive(name: str, value, *, zero: bool = False) -> float:
     return number
 
 
-def count(name: str, value, minimum: int = 0) -> int:
-    """An integer >= minimum, of at most 64 bits; a seed is no size and may have more."""
+def count(name: str, value, minimum: int = 0, maximum: int = LARGEST) -> int:
+    """An integer from minimum to maximum, by default what 64 bits hold; a seed is no size and may have more."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer >= {minimum}, got {shown(value)}")
     if int(value) < minimum:
         raise ValueError(f"{name} must be an integer >= {minimum}, got {shown(value)}")
-    if int(value) > LARGEST and not name.endswith("seed"):
-        raise ValueError(f"{name} must be an integer from {minimum} to 2**63 - 1, got {shown(value)}")
+    if int(value) > maximum and not name.endswith("seed"):
+        most = "2**63 - 1" if maximum == LARGEST else maximum
+        raise ValueError(f"{name} must be an integer from {minimum} to {most}, got {shown(value)}")
     return int(value)
 
 
@@ -82,6 +83,17 @@ def float64(name: str, value) -> np.ndarray:
             f"{name} must be float64, got {value.dtype}; convert with .astype(np.float64) if that is what you mean"
         )
     return value
+
+
+def numbers_of(name: str, value) -> np.ndarray:
+    """Numbers of any kind and shape as float64, for arguments that may be one number or an array."""
+    try:
+        array = np.asarray(unmasked(name, value))
+        if array.dtype.kind not in "iuf":
+            raise ValueError
+        return array.astype(np.float64)
+    except ValueError:  # rows of different lengths, too
+        raise TypeError(f"{name} must be a number or an array of numbers, got {shown(value)}") from None
 
 
 def finite(name: str, value: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import _validate
+from .. import _scale, _validate
 
 __all__ = ["CharacteristicTime", "Decorrelation", "decorrelation_time", "embedding_time"]
 
@@ -192,10 +192,10 @@ def decorrelation_time(
     if shifts is None:
         moves = np.arange(1, period)
     else:
-        moves = np.random.Generator(np.random.PCG64(_validate.count("seed", seed))).integers(
-            1, period, _validate.count("shifts", shifts, 1)
-        )
+        _validate.fit_in_memory("the shifts", _validate.count("shifts", shifts, 1), "take fewer, or None for each once")
+        moves = np.random.Generator(np.random.PCG64(_validate.count("seed", seed))).integers(1, period, shifts)
     starts = steps - window + 1
+    _validate.fit_in_memory("the shifted windows", m * starts * len(moves), "take fewer shifts, or copies at a time")
     lead = reference.shape[:-1]
     arrays = np.empty((4, int(np.prod(lead)), m, starts))
     pairs = zip(reference.reshape(-1, steps), copies.reshape(-1, m, steps), strict=True)
@@ -219,7 +219,9 @@ def _mean(time: np.ndarray) -> np.ndarray:
 
 def _unit(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Windows (..., n) less their best straight lines, scaled to unit length, zero where nothing is left; and where it is."""
-    n = windows.shape[-1]
+    n, e = windows.shape[-1], _scale.exponent(windows)
+    if e.any():
+        windows = np.ldexp(windows, -e[..., None])
     line = np.linalg.qr(np.stack([np.ones(n), np.arange(n)], axis=1))[0]
     with np.errstate(invalid="ignore", over="ignore"):
         rest = windows - windows @ line @ line.T
