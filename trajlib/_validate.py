@@ -16,6 +16,14 @@ LARGEST = 2**63 - 1
 def positive(name: str, value, *, zero: bool = False) -> float:
     """A finite real number, positive (or zero where allowed)."""
     allowed = "a finite number >= 0" if zero else "a positive finite number"
+    number = real(name, value, allowed)
+    if number < 0 or (number == 0 and not zero):
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
+    return number
+
+
+def real(name: str, value, allowed: str = "a finite number") -> float:
+    """A finite real number."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         hint = "; take the number out with .item()" if isinstance(value, np.ndarray) and value.size == 1 else ""
         raise TypeError(f"{name} must be {allowed}, got {shown(value)}{hint}")
@@ -23,7 +31,7 @@ def positive(name: str, value, *, zero: bool = False) -> float:
         number = float(value)
     except OverflowError:
         number = math.inf
-    if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
+    if not math.isfinite(number):
         raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
     return number
 
@@ -91,7 +99,7 @@ def numbers_of(name: str, value) -> np.ndarray:
         array = np.asarray(unmasked(name, value))
         if array.dtype.kind not in "iuf":
             raise ValueError
-        return array.astype(np.float64)
+        return array.astype(np.float64, copy=False)
     except ValueError:  # rows of different lengths, too
         raise TypeError(f"{name} must be a number or an array of numbers, got {shown(value)}") from None
 

@@ -7,6 +7,7 @@ a ladder. The units' slow drift, which the map does not have, makes it jump from
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -165,7 +166,7 @@ def collapse(gd: GradientDescent, weights: np.ndarray, *, tolerance: float = 0.0
     if isinstance(lr, np.ndarray):
         gd.check_rows(lead[:1])
         lr = np.reshape(lr, [-1] + [1] * (len(lead) - 1))
-    flat = weights.reshape(-1, weights.shape[-1])
+    flat = weights.reshape(math.prod(lead), weights.shape[-1])
     n, h = len(flat), net.n_hidden
     distance, active, square = np.empty((n, h)), np.empty((n, h), dtype=np.int8), np.empty(n)
     logits, spread = np.empty((n, net.n_outputs)), np.empty(n)
@@ -192,7 +193,7 @@ def collapse(gd: GradientDescent, weights: np.ndarray, *, tolerance: float = 0.0
         active=active.reshape(*lead, h),
         kappa=lr * (1.0 + total),
         rung=np.where(np.isfinite(total), np.rint(np.nan_to_num(total)), -1).astype(int),
-        logits=logits.reshape(*lead, -1),
+        logits=logits.reshape(*lead, net.n_outputs),
         spread=spread.reshape(lead),
     )
 
@@ -258,6 +259,8 @@ def rung_changes(state: Collapse) -> RungChanges:
     ValueError
         If the states have another shape.
     """
+    if not isinstance(state, Collapse):
+        raise TypeError(f"state must be what collapse() returns, got {type(state).__name__}")
     if state.rung.ndim != 2:
         raise ValueError(f"rung_changes needs states in time, shape (networks, records), got {state.rung.shape}")
     network, record = np.nonzero(state.saturated)

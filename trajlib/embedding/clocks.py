@@ -113,7 +113,7 @@ def embedding_time(
         raise ValueError(f"dz must have shape (..., at least {max(transient + run, 2)} steps), got {dz.shape}")
     if (dz < 0).any():
         raise ValueError("dz must not be negative")
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         slope = np.gradient(np.log(dz + floor), axis=-1)[..., transient:]
         finite = np.isfinite(slope).all(axis=-1)
         largest = np.where(finite, slope.max(axis=-1), np.nan)
@@ -197,8 +197,9 @@ def decorrelation_time(
     starts = steps - window + 1
     _validate.fit_in_memory("the shifted windows", m * starts * len(moves), "take fewer shifts, or copies at a time")
     lead = reference.shape[:-1]
-    arrays = np.empty((4, int(np.prod(lead)), m, starts))
-    pairs = zip(reference.reshape(-1, steps), copies.reshape(-1, m, steps), strict=True)
+    networks = int(np.prod(lead))
+    arrays = np.empty((4, networks, m, starts))
+    pairs = zip(reference.reshape(networks, steps), copies.reshape(networks, m, steps), strict=True)
     for out, (a, b) in zip(np.moveaxis(arrays, 1, 0), pairs, strict=True):  # one network's nulls at a time
         out[:] = _correlations(a, b, window, moves, null, level)
     r, lower, upper, p = arrays.reshape(4, *lead, m, starts)

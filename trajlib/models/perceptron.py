@@ -200,11 +200,15 @@ class Perceptron:
     def hidden(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Hidden activations (..., n, n_hidden) of networks ``w`` (..., n_parameters) on inputs ``x`` (n, n_inputs)."""
         W1, b1, _, _ = self.unpack(w)
+        x = _validate.numbers_of("x", x)
+        if x.ndim < 2 or x.shape[-1] != self.n_inputs:
+            raise ValueError(f"x must have shape (samples, {self.n_inputs}), got {x.shape}")
         with np.errstate(over="ignore", invalid="ignore"):
             return self.activate(x @ W1 + b1[..., None, :])
 
     def activate(self, z: np.ndarray) -> np.ndarray:
         """The activation of the hidden units, entry by entry."""
+        z = _validate.numbers_of("z", z)
         if self.activation == "sigmoid":
             from scipy.special import expit
 

@@ -233,7 +233,8 @@ def stopping_rule(
     if (done > 1).any():
         raise ValueError(f"step must be at most steps = {steps}, got {np.max(step)}")
     per_step = _validate.positive("step_cost", step_cost)
-    overhead = _number("indicator_cost", indicator_cost, lead) / (steps * per_step)
+    with np.errstate(over="ignore"):
+        overhead = _number("indicator_cost", indicator_cost, lead) / (steps * per_step)
     columns = score.reshape(len(score), -1)
     learnt = -np.sort(-columns[train & good], axis=0)
     allowed = np.floor(limits * len(learnt) + 1e-9).astype(int)

@@ -103,7 +103,7 @@ def path_length(weights: np.ndarray, *, axis: int = -2) -> np.ndarray:
 def _in_time(weights: np.ndarray, axis: int) -> np.ndarray:
     weights = _validate.float64("weights", weights)
     if isinstance(axis, bool) or not isinstance(axis, numbers.Integral):
-        raise TypeError(f"axis must be an integer, got {axis!r}")
+        raise TypeError(f"axis must be an integer, got {_validate.shown(axis)}")
     if not -weights.ndim <= axis < weights.ndim:
         raise ValueError(f"weights must have a time axis {axis}, say (..., records, p), got shape {weights.shape}")
     weights = np.moveaxis(weights, int(axis), 0)

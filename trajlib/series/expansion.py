@@ -6,7 +6,6 @@ point, so there are four rules to compare, and every fit says why it was or was 
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -107,8 +106,7 @@ def expansion_rate(
     _validate.choice("rule", rule, RULES)
     distance = _validate.float64("distance", distance)
     for name, value in (("min_r2", min_r2), ("min_rate", min_rate)):
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not np.isfinite(float(value)):
-            raise TypeError(f"{name} must be a finite number, got {value!r}")
+        _validate.real(name, value)
     if not isinstance(widths, Sequence | np.ndarray) or isinstance(widths, str):
         raise TypeError(f"widths must be a sequence of integers such as (30, 40), got {widths!r}")
     widths = tuple(_validate.count("widths", w, 3) for w in widths)
@@ -159,7 +157,9 @@ def _given(window, lead: tuple[int, ...], steps: int) -> tuple[np.ndarray, np.nd
     try:
         start, stop = (np.broadcast_to(np.asarray(_validate.unmasked("window", side)), lead) for side in window)
     except (TypeError, ValueError):
-        raise ValueError(f"window must be (start, stop), numbers or arrays of shape {lead}, got {window!r}") from None
+        raise ValueError(
+            f"window must be (start, stop), numbers or arrays of shape {lead}, got {_validate.shown(window)}"
+        ) from None
     if not all(np.issubdtype(side.dtype, np.integer) for side in (start, stop)):
         raise TypeError(f"window must hold integers, got {start.dtype} and {stop.dtype}")
     wrong = (start >= 0) & ((stop < start) | (stop > steps))

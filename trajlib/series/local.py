@@ -308,7 +308,7 @@ def _ends(window: tuple[int, int] | None, horizon: int) -> range:
     if window is None:
         return range(horizon, horizon + 1)
     if not isinstance(window, tuple | list) or len(window) != 2:
-        raise TypeError(f"window must be None or two ends such as (5, 25), got {window!r}")
+        raise TypeError(f"window must be None or two ends such as (5, 25), got {_validate.shown(window)}")
     low, high = (_validate.count("each end of window", end, 3) for end in window)
     if not low <= high <= horizon:
         raise ValueError(f"window must be (low, high) with low <= high <= horizon = {horizon}, got {tuple(window)}")

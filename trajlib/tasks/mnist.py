@@ -196,6 +196,8 @@ def parse_idx(data: bytes, name: str = "data") -> np.ndarray:
     ------
     ValueError
         If the header is not that of unsigned bytes, or the length of ``data`` is not what it says.
+    TypeError
+        If ``data`` are not bytes.
 
     References
     ----------
@@ -206,6 +208,8 @@ def parse_idx(data: bytes, name: str = "data") -> np.ndarray:
     >>> parse_idx(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
     array([7, 2, 1], dtype=uint8)
     """
+    if not isinstance(data, bytes | bytearray):
+        raise TypeError(f"{name} must be bytes, got {type(data).__name__}")
     if len(data) < 4 or data[:3] != b"\x00\x00\x08" or data[3] == 0:
         raise ValueError(f"{name} must start with the idx header 00 00 08 <number of axes>, got {data[:4].hex(' ')!r}")
     start = 4 + 4 * data[3]

@@ -65,6 +65,11 @@ class Task:
     feature_names: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self):
+        for names in ("class_names", "feature_names"):
+            given = getattr(self, names)
+            if not isinstance(given, tuple | list | np.ndarray) or np.ndim(given) != 1:
+                raise TypeError(f"{names} must be a tuple of str, got {_validate.shown(given)}")
+            object.__setattr__(self, names, tuple(map(str, given)))
         if (self.x_test is None) != (self.y_test is None):
             raise ValueError("x_test and y_test go together: give both or neither")
         if (
