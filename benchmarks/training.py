@@ -187,7 +187,7 @@ def measure() -> dict:
     calls: dict[str, Callable] = {
         name: partial(call, gd, w0[:networks], steps) for name, (_, call, networks, steps) in IMPLEMENTATIONS.items()
     }
-    flower = tl.Task("one flower", gd.task.x[:1], gd.task.y[:1])
+    flower = tl.Task("one flower", gd.task.x[:1], gd.task.y[:1], class_names=gd.task.class_names)
     calls["one_flower"] = partial(pytorch_loop, tl.GradientDescent(gd.network, flower, lr=1.0), w0[:5], 500)
     timed = interleaved(calls, ROUNDS)
     microseconds = {

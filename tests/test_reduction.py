@@ -162,5 +162,19 @@ def test_networks_that_cannot_collapse_are_refused():
         tl.collapse(GD, saturated(1), tolerance=0.5)
     with pytest.raises(TypeError, match="must be a SoftmaxMap"):
         tl.map_exponents(GD, saturated(1), 10)
-    with pytest.raises(ValueError, match="finite"):
-        tl.collapse(GD, saturated(1) * np.nan)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1.7e308])
+def test_a_network_that_has_diverged_leaves_the_others_alone(bad):
+    """Its state is nan where it is no number, and it is on no rung; the others have the bits that they have alone."""
+    w = saturated(2, n=3)
+    w[1] = bad
+    w[1, ::2] *= -1
+    state, alone = tl.collapse(GD, w), tl.collapse(GD, w[[0, 2]])
+    for name in ("distance", "active", "kappa", "rung", "logits", "spread"):
+        np.testing.assert_array_equal(getattr(state, name)[[0, 2]], getattr(alone, name))
+    if not np.isfinite(bad):
+        assert (state.active[1] == -1).all() and state.rung[1] == -1 and np.isnan(state.kappa[1])
+        assert not state.saturated[1] and len(tl.rung_changes(tl.collapse(GD, np.stack([w, w], axis=1)))) == 0
+    compared = tl.compare_with_map(GD, w, 3)
+    assert not np.isfinite(compared.reduced[1]).all() and compared.error[[0, 2]].max() < 1e-12

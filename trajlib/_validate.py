@@ -4,29 +4,57 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 from collections.abc import Iterable
 
 import numpy as np
+
+LARGEST = 2**63 - 1
+"""Counts are sizes and steps, which machines hold in 64 bits."""
 
 
 def positive(name: str, value, *, zero: bool = False) -> float:
     """A finite real number, positive (or zero where allowed)."""
     allowed = "a finite number >= 0" if zero else "a positive finite number"
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be {allowed}, got {value!r}")
-    number = float(value)
-    if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+    number = real(name, value, allowed)
+    if number < 0 or (number == 0 and not zero):
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
     return number
 
 
-def count(name: str, value, minimum: int = 0) -> int:
-    """An integer >= minimum."""
+def real(name: str, value, allowed: str = "a finite number") -> float:
+    """A finite real number."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        hint = "; take the number out with .item()" if isinstance(value, np.ndarray) and value.size == 1 else ""
+        raise TypeError(f"{name} must be {allowed}, got {shown(value)}{hint}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
+    return number
+
+
+def count(name: str, value, minimum: int = 0, maximum: int = LARGEST) -> int:
+    """An integer from minimum to maximum, by default what 64 bits hold; a seed is no size and may have more."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer >= {minimum}, got {value!r}")
-    if value < minimum:
-        raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}")
+        raise TypeError(f"{name} must be an integer >= {minimum}, got {shown(value)}")
+    if int(value) < minimum:
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {shown(value)}")
+    if int(value) > maximum and not name.endswith("seed"):
+        most = "2**63 - 1" if maximum == LARGEST else maximum
+        raise ValueError(f"{name} must be an integer from {minimum} to {most}, got {shown(value)}")
     return int(value)
+
+
+def shown(value) -> str:
+    """A value as an error shows it: in one short line, whatever it is."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # too many digits for Python, or an object that cannot say what it is
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def threads(value) -> int | None:
@@ -37,14 +65,24 @@ def threads(value) -> int | None:
 def choice(name: str, value, allowed: Iterable[str]) -> str:
     """One of a few words."""
     allowed = tuple(allowed)
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}")
+    return value
+
+
+def unmasked(name: str, value):
+    """Anything but an array of a subclass, whose mask, unit or second meaning of * would get lost on the way."""
+    if isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap):
+        how = "np.asarray(...)"
+        if isinstance(value, np.ma.MaskedArray):
+            how = ".filled(np.nan), or .compressed() to leave out what is masked"
+        raise TypeError(f"{name} must be a plain numpy array, got {type(value).__name__}; convert with {how}")
     return value
 
 
 def float64(name: str, value) -> np.ndarray:
     """An array that is float64 already: nothing is converted in silence."""
-    if not isinstance(value, np.ndarray):
+    if not isinstance(unmasked(name, value), np.ndarray):
         raise TypeError(
             f"{name} must be a numpy array of float64, got {type(value).__name__}; use np.asarray(..., dtype=float)"
         )
@@ -53,6 +91,17 @@ def float64(name: str, value) -> np.ndarray:
             f"{name} must be float64, got {value.dtype}; convert with .astype(np.float64) if that is what you mean"
         )
     return value
+
+
+def numbers_of(name: str, value) -> np.ndarray:
+    """Numbers of any kind and shape as float64, for arguments that may be one number or an array."""
+    try:
+        array = np.asarray(unmasked(name, value))
+        if array.dtype.kind not in "iuf":
+            raise ValueError
+        return array.astype(np.float64, copy=False)
+    except ValueError:  # rows of different lengths, too
+        raise TypeError(f"{name} must be a number or an array of numbers, got {shown(value)}") from None
 
 
 def finite(name: str, value: np.ndarray) -> np.ndarray:
@@ -76,6 +125,11 @@ def weights(w, n_parameters: int, *, name: str = "w") -> np.ndarray:
 
 def rate(name: str, value) -> float | np.ndarray:
     """A positive finite number, or an array of such, which is copied and made read-only."""
+    if isinstance(value, list | tuple):
+        raise TypeError(
+            f"{name} must be a positive finite number or a numpy array of such, one a network: np.array([...]), got "
+            f"the {type(value).__name__} {shown(value)}"
+        )
     if not isinstance(value, np.ndarray):
         return positive(name, value)
     array = float64(name, value).copy()
@@ -95,3 +149,12 @@ def fits(name: str, one: str, given: tuple[int, ...], lead: tuple[int, ...]) -> 
         fit = False
     if not fit:
         raise ValueError(f"{name} must be {one} or one a network, broadcasting to shape {lead}, got shape {given}")
+
+
+def fit_in_memory(what: str, entries: int, advice: str) -> None:
+    """Raise MemoryError where so many float64 numbers would not fit."""
+    available = 2**62  # bytes; nobody's machine
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if 8 * entries > 0.8 * available:
+        raise MemoryError(f"{what} would take {8 * entries / 2**30:.4g} GiB of {available / 2**30:.4g} GiB; {advice}")

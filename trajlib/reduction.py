@@ -7,6 +7,7 @@ a ladder. The units' slow drift, which the map does not have, makes it jump from
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -48,11 +49,13 @@ class Collapse(
     kappa : ndarray (...)
         Effective learning rate lr (1 + sum over the units of the mean of h² over the samples).
     rung : ndarray (...), int
-        The sum over the units, rounded: how many units are on (sigmoid).
+        The sum over the units, rounded: how many units are on (sigmoid); -1 where that is no number.
     logits : ndarray (..., K)
         Outputs before the softmax, mean over the samples: the state of the reduced map.
     spread : ndarray (...)
         Largest range of an output over the samples: what is left of the dependence on the inputs.
+
+    A state that is not finite is nan throughout, with ``active`` and ``rung`` -1.
     """
 
     distance: np.ndarray = field(repr=False)
@@ -84,7 +87,7 @@ class MapComparison(Result, axes={"network step": "network_loss=network map_loss
     Attributes
     ----------
     network, reduced : ndarray (n, T + 1)
-        Loss of the networks, and of the map started from their logits with their κ.
+        Loss of the networks, and of the map started from their logits with their κ; nan where these are not finite.
     """
 
     network: np.ndarray = field(repr=False)
@@ -163,7 +166,7 @@ def collapse(gd: GradientDescent, weights: np.ndarray, *, tolerance: float = 0.0
     (20, 5)
     """
     net = _checked(gd).network
-    weights = _validate.finite("weights", _validate.weights(weights, net.n_parameters, name="weights"))
+    weights = _validate.weights(weights, net.n_parameters, name="weights")
     tolerance = _validate.positive("tolerance", tolerance)
     if tolerance >= 0.5:
         raise ValueError(f"tolerance must be below 0.5, got {tolerance!r}")
@@ -172,7 +175,7 @@ def collapse(gd: GradientDescent, weights: np.ndarray, *, tolerance: float = 0.0
     if isinstance(lr, np.ndarray):
         gd.check_rows(lead[:1])
         lr = np.reshape(lr, [-1] + [1] * (len(lead) - 1))
-    flat = weights.reshape(-1, weights.shape[-1])
+    flat = weights.reshape(math.prod(lead), weights.shape[-1])
     n, h = len(flat), net.n_hidden
     distance, active, square = np.empty((n, h)), np.empty((n, h), dtype=np.int8), np.empty(n)
     logits, spread = np.empty((n, net.n_outputs)), np.empty(n)
@@ -180,9 +183,11 @@ def collapse(gd: GradientDescent, weights: np.ndarray, *, tolerance: float = 0.0
     lower = net.act.limits[0]
     rows = max(1, _CHUNK_BYTES // (8 * len(gd.task.x) * h))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def measure(part: slice) -> None:
         layers = net.unpack(flat[part])
         hidden = net.activate(layers.W1.swapaxes(1, 2) @ gd.task.x.T + layers.b1[..., None])  # (states, units, samples)
+        hidden[~np.isfinite(flat[part]).all(axis=1)] = np.nan
         off, on = hidden.max(axis=-1) - lower, 1.0 - hidden.min(axis=-1)
         distance[part] = np.minimum(off, on)
         active[part] = np.where(distance[part] < tolerance, on < off, -1)
@@ -197,8 +202,8 @@ def collapse(gd: GradientDescent, weights: np.ndarray, *, tolerance: float = 0.0
         distance=distance.reshape(*lead, h),
         active=active.reshape(*lead, h),
         kappa=lr * (1.0 + total),
-        rung=np.rint(total).astype(int),
-        logits=logits.reshape(*lead, -1),
+        rung=np.where(np.isfinite(total), np.rint(np.nan_to_num(total)), -1).astype(int),
+        logits=logits.reshape(*lead, net.n_outputs),
         spread=spread.reshape(lead),
     )
 
@@ -235,9 +240,15 @@ def compare_with_map(gd: GradientDescent, w: np.ndarray, steps: int, *, progress
     np.True_
     """
     state = collapse(gd, w)
-    network = train(gd, w, steps, progress=progress).loss
-    reduced = train(SoftmaxMap(state.kappa, gd.targets.mean(axis=0)), state.logits, steps, progress=progress).loss
-    assert network is not None and reduced is not None
+    whole = np.isfinite(w).all(axis=-1, keepdims=True)
+    network = train(gd, np.where(whole, w, 0.0), steps, progress=progress).loss
+    assert network is not None
+    network[~whole[:, 0]] = np.nan
+    reduced = np.full(network.shape, np.nan)
+    able = np.isfinite(state.kappa) & np.isfinite(state.logits).all(axis=-1)
+    if able.any():
+        small = SoftmaxMap(state.kappa[able], gd.targets.mean(axis=0))
+        reduced[able] = train(small, state.logits[able], steps, progress=progress).loss
     return MapComparison(network, reduced)
 
 
@@ -258,6 +269,8 @@ def rung_changes(state: Collapse) -> RungChanges:
     ValueError
         If the states have another shape.
     """
+    if not isinstance(state, Collapse):
+        raise TypeError(f"state must be what collapse() returns, got {type(state).__name__}")
     if state.rung.ndim != 2:
         raise ValueError(f"rung_changes needs states in time, shape (networks, records), got {state.rung.shape}")
     network, record = np.nonzero(state.saturated)

@@ -5,9 +5,11 @@ import hashlib
 import importlib
 import io
 import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -255,16 +257,94 @@ def test_a_folder_that_cannot_be_written(tmp_path, mirror, monkeypatch):
 
 
 def test_a_download_that_is_interrupted_leaves_nothing(stand_in, monkeypatch):
-    import pooch
+    def half(url, parts, given_up):
+        parts.put(GZIPPED[FIRST][:50])
+        parts.put(KeyboardInterrupt())  # raised where the parts are waited for, as Ctrl-C is
 
-    def half(self, url, output, _):
-        output.write(GZIPPED[FIRST][:50])
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", half)
+    monkeypatch.setattr(MODULE, "_fetch", half)
     with pytest.raises(KeyboardInterrupt):
         mnist()
     assert not stand_in.exists()
+
+
+class Dripping:
+    """A server that sends what it has byte by byte, and slowly: its headers, or the file after them; with its length or in chunks."""
+
+    def __init__(self, seconds, part):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/mnist/"
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.serve, args=(seconds, part), daemon=True)
+        self.thread.start()
+
+    def serve(self, seconds, part):
+        body = GZIPPED[FIRST]
+        length = b"Transfer-Encoding: chunked" if part == "chunks" else b"Content-Length: %d" % len(body)
+        head = b"HTTP/1.1 200 OK\r\n" + length + b"\r\n\r\n"
+        while not self.stop.is_set():
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            with connection:
+                try:
+                    connection.recv(4096)
+                    if part != "headers":
+                        connection.sendall(head)
+                    for byte in head if part == "headers" else body:
+                        connection.sendall(b"1\r\n%c\r\n" % byte if part == "chunks" else bytes([byte]))
+                        if self.stop.wait(seconds):
+                            return
+                except OSError:
+                    continue
+
+    def close(self):
+        self.stop.set()
+        self.socket.close()
+
+
+@pytest.mark.parametrize("part", ["body", "headers", "chunks"])
+def test_a_mirror_that_never_comes_to_an_end(part, stand_in, mirror, monkeypatch):
+    """No single read takes long: the time for the whole file is over, and the next mirror is asked."""
+    slow, good = Dripping(0.05, part), mirror()
+    monkeypatch.setattr(MODULE, "GRACE", 0.6)
+    try:
+        began = time.monotonic()
+        monkeypatch.setattr(MODULE, "MIRRORS", [slow.url, good.url])
+        assert_whole(mnist())
+        assert 0.5 < time.monotonic() - began < 5
+        assert_stored(stand_in)
+        for path in stand_in.iterdir():
+            path.unlink()
+        monkeypatch.setattr(MODULE, "MIRRORS", [slow.url])
+        with pytest.raises(ConnectionError, match=rf"{slow.url}{FIRST}: too slow: \d+ bytes in 1 seconds"):
+            mnist()
+    finally:
+        slow.close()
+
+
+def test_a_slow_mirror_that_gets_there_is_waited_for(stand_in, monkeypatch):
+    monkeypatch.setattr(MODULE, "GRACE", 60.0)
+    slow = Dripping(0.001, "body")
+    try:
+        file = MODULE.FILES[0]
+        assert MODULE._get(f"{slow.url}{FIRST}", file, None) == GZIPPED[FIRST]
+    finally:
+        slow.close()
+
+
+def test_the_time_that_a_whole_file_may_take():
+    """At the slowest allowed, a connection of 20 kB a second gets the real images (9.9 MB compressed) in time."""
+    images = importlib.import_module("trajlib.tasks.mnist")._File("x", (60_000, 28, 28), "")
+    assert images.size == 47_040_016
+    assert 9_912_422 / 20_000 < MODULE.GRACE + images.size / MODULE.SLOWEST < 600
+
+
+def test_a_mirror_that_sends_without_end(stand_in, mirror, monkeypatch):
+    endless = mirror(answer=(200, bytes(1 << 20), 1 << 30))
+    monkeypatch.setattr(MODULE, "MIRRORS", [endless.url])
+    with pytest.raises(ConnectionError, match="more than twice the 136 bytes of its content"):
+        mnist()
 
 
 def test_several_at_once(stand_in, mirror, monkeypatch):
@@ -328,6 +408,26 @@ def test_a_named_folder(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "data"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs users as Unix knows them")
+def test_without_a_home_folder(monkeypatch, tmp_path):
+    """As in a container that runs under a number nobody knows."""
+    import pwd
+
+    def unknown(number):
+        raise KeyError("unknown")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "XDG_CACHE_HOME", "TRAJLIB_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(MODULE.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert cache_folder() == tmp_path / f"trajlib-{os.getuid()}"
+    fill(cache_folder())
+    assert_whole(mnist())
+    monkeypatch.setenv("TRAJLIB_DATA", "~/data")
+    with pytest.raises(ValueError, match="got '~/data', but no home folder is known; give the whole path"):
+        mnist()
+
+
 def test_progress(stand_in, mirror, monkeypatch):
     bars, asked = [], []
 
@@ -370,7 +470,9 @@ def test_headers_that_are_refused(data, message):
 
 
 def test_import_is_quick():
-    code = "import sys, trajlib.tasks.mnist; print([m for m in ('pooch', 'requests', 'platformdirs', 'tqdm') if m in sys.modules])"
+    code = (
+        "import sys, trajlib.tasks.mnist; print([m for m in ('requests', 'platformdirs', 'tqdm') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

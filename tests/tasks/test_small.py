@@ -1,6 +1,7 @@
 """Tasks: what is in them, reproducible splits, values that nobody can change, errors."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
@@ -101,10 +102,44 @@ def test_later_changes_of_the_callers_arrays_do_not_reach_it():
 
 
 def test_a_task_of_ones_own():
-    task = tl.Task(name="own", x=X, y=Y, x_test=X[:1], y_test=np.array([4]))
+    task = tl.Task(name="own", x=X, y=Y, x_test=X[:1], y_test=np.array([2]))
     assert task.is_classification
-    assert task.n_classes == 5, "a class that only the test part has counts"
-    np.testing.assert_allclose(task.proportions, [1 / 3, 2 / 3, 0, 0, 0])
+    assert task.n_classes == 3, "a class that only the test part has counts"
+    np.testing.assert_allclose(task.proportions, [1 / 3, 2 / 3, 0])
+
+
+@pytest.mark.parametrize(
+    ("y", "y_test"),
+    [([1, 2, 3], [1]), ([0, 7, 7], [0]), ([0, 1, 1], [3]), ([2, 2, 2], [2]), ([0, 2, 2], []), ([2**40, 0, 0], [])],
+)
+def test_labels_with_a_gap_are_refused(y, y_test):
+    """They would make classes that no sample has."""
+    y, y_test = np.array(y), np.array(y_test, dtype=np.int64)
+    present = re.escape(str(sorted({*y.tolist(), *y_test.tolist()})))
+    with pytest.raises(
+        ValueError,
+        match=rf"labels must be 0, 1, \.\.\., K - 1 without a gap, got {present}: .*np.unique\(.*class_names",
+    ):
+        tl.Task("own", x=X, y=y, x_test=X[: len(y_test)], y_test=y_test)
+
+
+def test_names_declare_classes_that_these_samples_lack():
+    task = tl.Task("own", x=X, y=np.array([0, 3, 3]), x_test=X[:1], y_test=np.array([1]), class_names=tuple("abcde"))
+    assert task.n_classes == 5
+    np.testing.assert_allclose(task.proportions, [1 / 3, 0, 0, 2 / 3, 0])
+    assert tl.GradientDescent(tl.Perceptron(2, 3, 5), task).loss(np.zeros((1, 29))).shape == (1,)
+    assert task.standardised().n_classes == 5
+    with pytest.raises(ValueError, match="labels must be below 3, the number of class_names, got 3"):
+        dataclasses.replace(task, class_names=tuple("abc"))
+    flower = tl.iris()
+    part = dataclasses.replace(flower, x=flower.x[:1], y=flower.y[:1])
+    assert part.n_classes == 3
+
+
+def test_a_test_part_alone_may_hold_a_class():
+    """A random split of few samples, and one class in all."""
+    assert tl.Task("own", x=X, y=np.array([0, 0, 2]), x_test=X[:2], y_test=np.array([1, 0])).n_classes == 3
+    assert tl.Task("own", x=X, y=np.array([0, 0, 0])).n_classes == 1
 
 
 def test_without_a_test_part():
@@ -130,6 +165,13 @@ def test_fortran_order_is_straightened():
     [
         ({"x": X.astype(np.float32)}, TypeError, "x must be float64, got float32"),
         ({"x": X.astype(int)}, TypeError, "x must be float64, got int64"),
+        (
+            {"x": np.ma.masked_greater(X, 1)},
+            TypeError,
+            "x must be a plain numpy array, got MaskedArray; convert with .filled",
+        ),
+        ({"x": np.matrix(X)}, TypeError, r"x must be a plain numpy array, got matrix; convert with np.asarray"),
+        ({"y": np.ma.array(Y, mask=[1, 0, 0])}, TypeError, "y must be a plain numpy array, got MaskedArray"),
         ({"x": X.tolist()}, TypeError, "x must be a numpy array of float64, got list"),
         ({"x": X[0]}, ValueError, r"x must have shape \(n, d\), got \(2,\)"),
         ({"x": X * np.nan}, ValueError, r"x must be finite, got nan at index \(0, 0\) \(6 such entries\)"),
@@ -209,6 +251,8 @@ def test_final_losses_of_planes_spread(kind, spread):
     [
         ({"kind": "torus"}, ValueError, "kind must be one of 'parabola', 'ridge'"),
         ({"n": 0}, ValueError, "n must be an integer >= 1"),
+        ({"n": 10**12}, MemoryError, "the points would take .* GiB of .* GiB; take fewer"),
+        ({"n_test": 10**30}, ValueError, r"n_test must be an integer from 0 to 2\*\*63 - 1"),
         ({"n_test": -1}, ValueError, "n_test must be an integer >= 0"),
         ({"seed": 1.5}, TypeError, "seed must be an integer >= 0"),
     ],

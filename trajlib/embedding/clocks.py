@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import _validate
+from .. import _scale, _validate
 from ..results import Result
 
 __all__ = ["CharacteristicTime", "Decorrelation", "decorrelation_time", "embedding_time"]
@@ -130,7 +130,7 @@ def embedding_time(
         raise ValueError(f"dz must have shape (..., at least {max(transient + run, 2)} steps), got {dz.shape}")
     if (dz < 0).any():
         raise ValueError("dz must not be negative")
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         slope = np.gradient(np.log(dz + floor), axis=-1)[..., transient:]
         finite = np.isfinite(slope).all(axis=-1)
         largest = np.where(finite, slope.max(axis=-1), np.nan)
@@ -209,13 +209,14 @@ def decorrelation_time(
     if shifts is None:
         moves = np.arange(1, period)
     else:
-        moves = np.random.Generator(np.random.PCG64(_validate.count("seed", seed))).integers(
-            1, period, _validate.count("shifts", shifts, 1)
-        )
+        _validate.fit_in_memory("the shifts", _validate.count("shifts", shifts, 1), "take fewer, or None for each once")
+        moves = np.random.Generator(np.random.PCG64(_validate.count("seed", seed))).integers(1, period, shifts)
     starts = steps - window + 1
+    _validate.fit_in_memory("the shifted windows", m * starts * len(moves), "take fewer shifts, or copies at a time")
     lead = reference.shape[:-1]
-    arrays = np.empty((4, int(np.prod(lead)), m, starts))
-    pairs = zip(reference.reshape(-1, steps), copies.reshape(-1, m, steps), strict=True)
+    networks = int(np.prod(lead))
+    arrays = np.empty((4, networks, m, starts))
+    pairs = zip(reference.reshape(networks, steps), copies.reshape(networks, m, steps), strict=True)
     for out, (a, b) in zip(np.moveaxis(arrays, 1, 0), pairs, strict=True):  # one network's nulls at a time
         out[:] = _correlations(a, b, window, moves, null, level)
     r, lower, upper, p = arrays.reshape(4, *lead, m, starts)
@@ -236,7 +237,9 @@ def _mean(time: np.ndarray) -> np.ndarray:
 
 def _unit(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Windows (..., n) less their best straight lines, scaled to unit length, zero where nothing is left; and where it is."""
-    n = windows.shape[-1]
+    n, e = windows.shape[-1], _scale.exponent(windows)
+    if e.any():
+        windows = np.ldexp(windows, -e[..., None])
     line = np.linalg.qr(np.stack([np.ones(n), np.arange(n)], axis=1))[0]
     with np.errstate(invalid="ignore", over="ignore"):
         rest = windows - windows @ line @ line.T

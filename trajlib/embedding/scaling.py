@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import _validate
+from .. import _scale, _validate
 from ..progress import progress_bar
 from ..results import Result
 
@@ -26,6 +26,7 @@ TOLERANCE = 1e-13  # of a Krylov eigenpair: residual over the largest eigenvalue
 RESOLVED = (
     1e-11  # variance over the largest variance, below which a direction is lost in the rounding of the Gram matrix
 )
+TINY = 2.0**-900  # sums of squares below have lost digits
 EXTRA, PASSES = 8, 24  # a Krylov block has k + EXTRA columns; passes over the data before the dense method takes over
 
 
@@ -53,7 +54,8 @@ class Embedding(
     mean : ndarray (P,)
         Mean snapshot, the origin of the embedding.
     total_variance : float
-        Mean over the snapshots and the parameters of (w - mean)²; half the mean of D_ij² over all pairs.
+        Mean over the snapshots and the parameters of (w - mean)²; half the mean of D_ij² over all pairs. inf or 0 where this square is
+        no float64, although the coordinates are.
     method : str
         The one that found the directions: "svd", "gram" or "krylov".
     """
@@ -109,7 +111,7 @@ class Embedding(
             np.broadcast_shapes(a.shape, b.shape)
         except ValueError:
             raise ValueError(f"a and b must broadcast against each other, got shapes {a.shape} and {b.shape}") from None
-        return np.linalg.norm(_project(a, b, self.components), axis=-1)
+        return _scale.norm(_project(a, b, self.components))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +126,9 @@ class EmbeddedCopies(
 ):
     """What :func:`embed_copies` returns: n initial conditions, m copies of each, r times, k coordinates.
 
-    Where an initial condition has fewer than k directions that stand out from rounding, the others are nan.
+    Where an initial condition has fewer than k directions that stand out from rounding, the others are nan. One that cannot be
+    embedded, because a state of it is not finite or all its states are equal, is nan throughout, and ``reason`` says so; the others do
+    not notice. Its ``rms_distance`` is given wherever that is a number.
 
     Attributes
     ----------
@@ -137,12 +141,23 @@ class EmbeddedCopies(
         D between copy and reference, the upper bound of that norm.
     explained_variance : ndarray (n, k)
         Share of the total variance that each coordinate carries.
+    reason : ndarray (n,), str
+        Why there is no embedding: "not finite", "all equal"; "" where there is one.
     """
 
     coordinates: np.ndarray = field(repr=False)
     separation: np.ndarray = field(repr=False)
     rms_distance: np.ndarray = field(repr=False)
     explained_variance: np.ndarray = field(repr=False)
+    reason: np.ndarray = field(repr=False)
+
+
+class _Unusable(ValueError):
+    """These snapshots cannot be embedded; ``reason`` in two words."""
+
+    def __init__(self, message: str, reason: str):
+        super().__init__(message)
+        self.reason = reason
 
 
 def scalar_embedding(
@@ -224,7 +239,7 @@ def embed_copies(
     Raises
     ------
     TypeError, ValueError
-        As :func:`scalar_embedding`, or if there are no copies.
+        As :func:`scalar_embedding`, but not for single initial conditions that cannot be embedded; or if there are no copies.
 
     Examples
     --------
@@ -236,22 +251,28 @@ def embed_copies(
     _validate.float64("snapshots", snapshots)
     if snapshots.ndim != 4 or len(snapshots) == 0 or snapshots.shape[1] < 2:
         raise ValueError(f"snapshots must have shape (n, 1 + copies, times, parameters), got {snapshots.shape}")
-    n, m, r, p = snapshots.shape
+    n, m, r = snapshots.shape[:3]
+    _checked(snapshots[0], k, method, None, seed)
+    _validate.fit_in_memory("the embedded copies", n * m * r * (2 * k + 1), "embed fewer at a time")
     out = EmbeddedCopies(
         np.full((n, m, r, k), np.nan),
         np.full((n, m - 1, r, k), np.nan),
         np.empty((n, m - 1, r)),
         np.full((n, k), np.nan),
+        np.full(n, "", dtype="<U10"),
     )
     bar = progress_bar(progress, n, "embed")
     for i, x in enumerate(snapshots):
-        found, resolved = _embed(x, k, method, None, seed)
-        out.coordinates[i, ..., :resolved] = found.coordinates[..., :resolved]
-        out.separation[i, ..., :resolved] = _project(x[1:], x[0], found.components[:resolved])
-        out.explained_variance[i, :resolved] = found.explained_variance[:resolved]
+        try:
+            found, resolved = _embed(x, k, method, None, seed)
+        except _Unusable as error:
+            out.reason[i] = error.reason
+        else:
+            out.coordinates[i, ..., :resolved] = found.coordinates[..., :resolved]
+            out.separation[i, ..., :resolved] = _project(x[1:], x[0], found.components[:resolved])
+            out.explained_variance[i, :resolved] = found.explained_variance[:resolved]
         for c in range(m - 1):
-            away = x[1 + c] - x[0]
-            out.rms_distance[i, c] = np.sqrt(np.einsum("tp,tp->t", away, away) / p)
+            out.rms_distance[i, c] = _rms(x[1 + c], x[0])
         if bar is not None:
             bar.update()
     if bar is not None:
@@ -259,21 +280,44 @@ def embed_copies(
     return out
 
 
-def _embed(snapshots: np.ndarray, k: int, method: str, towards: np.ndarray | None, seed: int) -> tuple[Embedding, int]:
-    """The embedding, and how many of its k directions stand out from rounding."""
+def _rms(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Root mean square (t,) of the differences of two trajectories (t, p); nan where they are not finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        away = a - b
+        e = _scale.exponent(away)
+        if e.any():
+            away = np.ldexp(away, -e[:, None])
+        return np.ldexp(np.sqrt(np.einsum("tp,tp->t", away, away) / away.shape[1]), e)
+
+
+def _checked(snapshots, k, method, towards, seed) -> tuple[np.ndarray, int]:
+    """Snapshots as a plain array, and how many they are; raises where an argument is out of range."""
     x = np.asarray(_validate.float64("snapshots", snapshots))  # a memmap stays on disk, but as a plain array
     if x.ndim < 2 or x.shape[-1] == 0:
         raise ValueError(f"snapshots must have shape (..., parameters), at least one of each, got {x.shape}")
     n, p = x[..., 0].size, x.shape[-1]
     if n < 2:
         raise ValueError(f"snapshots must hold at least two states, got shape {x.shape}")
-    k, seed = _validate.count("k", k, 1), _validate.count("seed", seed)
+    _validate.count("k", k, 1)
+    _validate.count("seed", seed)
     _validate.choice("method", method, METHODS)
     if k > min(n - 1, p):
         raise ValueError(f"k must be at most {min(n - 1, p)} for {n} snapshots of {p} parameters, got {k}")
     if towards is not None and _validate.weights(towards, p, name="towards").shape != (p,):
         raise ValueError(f"towards must have shape ({p},), got {towards.shape}")
+    if towards is not None:
+        _validate.finite("towards", towards)
+    return x, n
+
+
+def _embed(snapshots: np.ndarray, k: int, method: str, towards: np.ndarray | None, seed: int) -> tuple[Embedding, int]:
+    """The embedding, and how many of its k directions stand out from rounding."""
+    x, n = _checked(snapshots, k, method, towards, seed)
+    p, e = x.shape[-1], 0
     mean, total = _moments(x, n)
+    if not TINY < total < np.inf:  # squares overflow or vanish
+        given, (x, e) = x, _rescaled(x, n)
+        mean, total = _moments(x, n)
     if method == "auto":
         method = "svd" if n * p <= SMALL[0] and n * p * min(n, p) <= SMALL[1] else "krylov"
     components = None
@@ -286,8 +330,13 @@ def _embed(snapshots: np.ndarray, k: int, method: str, towards: np.ndarray | Non
     coordinates = _project(x, mean, components)
     variance = np.square(coordinates).reshape(n, k).mean(axis=0)
     resolved = int((variance > RESOLVED * variance[0]).sum())
-    found = Embedding(coordinates, np.minimum(variance * p / total, 1.0), components, mean, total / p, method)
-    return found, resolved
+    share = np.minimum(variance * p / total, 1.0)
+    if e:
+        with np.errstate(over="ignore", under="ignore"):
+            coordinates, total = np.ldexp(coordinates, e), float(np.ldexp(total, 2 * e))
+            part = 4 if e > 0 else 0  # the sum is in range, its second term need not be
+            mean = np.ldexp(np.ldexp(_first(given), -part) + np.ldexp(mean, e - part), part)
+    return Embedding(coordinates, share, components, mean, total / p, method), resolved
 
 
 def _columns(n: int, p: int, entries: int) -> Iterator[slice]:
@@ -305,7 +354,7 @@ def _blocks(x: np.ndarray, n: int, mean: np.ndarray, entries: int = BLOCK) -> It
 def _moments(x: np.ndarray, n: int) -> tuple[np.ndarray, float]:
     """Mean snapshot, and the sum over parameters of the variances; differences from the first snapshot are averaged, so
     that a large common offset costs no digits and equal snapshots have variance zero."""
-    first = x[(0,) * (x.ndim - 1)]
+    first = _first(x)
     mean, total = np.empty(x.shape[-1]), 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         for c, block in _blocks(x, n, first):
@@ -313,13 +362,33 @@ def _moments(x: np.ndarray, n: int) -> tuple[np.ndarray, float]:
             block -= shift
             mean[c] = first[c] + shift
             total += np.vdot(block, block)
-    if not np.isfinite(total):
-        for c in _columns(n, x.shape[-1], BLOCK):
-            _validate.finite(f"snapshots[..., {c.start}:{c.stop}]", x[..., c])
-        raise ValueError("snapshots must not be so large that their squared distances overflow")
-    if total == 0:
-        raise ValueError(f"snapshots must not all be equal: there is nothing to embed, got {n} equal states")
     return mean, float(total / n)
+
+
+def _first(x: np.ndarray) -> np.ndarray:
+    return x[(0,) * (x.ndim - 1)]
+
+
+def _rescaled(x: np.ndarray, n: int) -> tuple[np.ndarray, int]:
+    """Differences from the first snapshot over the power of two that makes the largest of them about 1, and its exponent."""
+    for c in _columns(n, x.shape[-1], BLOCK):
+        try:
+            _validate.finite(f"snapshots[..., {c.start}:{c.stop}]", x[..., c])
+        except ValueError as error:
+            raise _Unusable(str(error), "not finite") from None
+    with np.errstate(over="ignore"):
+        away = x - _first(x)
+    e = 0
+    if not np.isfinite(away).all():
+        e = 4
+        away = np.ldexp(x, -e) - np.ldexp(_first(x), -e)
+    largest = np.abs(away).max()
+    if largest == 0:
+        raise _Unusable(
+            f"snapshots must not all be equal: there is nothing to embed, got {n} equal states", "all equal"
+        )
+    extra = int(np.frexp(largest)[1])
+    return np.ldexp(away, -extra), e + extra
 
 
 def _project(a: np.ndarray, b: np.ndarray, components: np.ndarray) -> np.ndarray:
@@ -331,6 +400,10 @@ def _project(a: np.ndarray, b: np.ndarray, components: np.ndarray) -> np.ndarray
         for c in _columns(out[..., 0].size, p, BLOCK):
             difference = a[..., c] - b[..., c]
             out += (difference.reshape(-1, difference.shape[-1]) @ components[:, c].T).reshape(out.shape)
+        if (
+            not np.isfinite(out).all() and np.isfinite(a).all() and np.isfinite(b).all()
+        ):  # the sum overflows before it is divided
+            return np.ldexp(_project(np.ldexp(a, -64), np.ldexp(b, -64), components), 64)
     return out / np.sqrt(p)
 
 
@@ -397,5 +470,5 @@ def _signs(components: np.ndarray, towards: np.ndarray | None) -> np.ndarray:
         leading = (size >= (1 - 1e-9) * size.max(axis=1, keepdims=True)).argmax(axis=1)
         chosen = components[np.arange(len(components)), leading]
     else:
-        chosen = components @ towards
+        chosen = components @ np.ldexp(towards, -_scale.exponent(towards))
     return np.where(chosen < 0, -1.0, 1.0)

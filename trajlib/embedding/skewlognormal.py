@@ -6,6 +6,7 @@ whatever the data, and α = ±∞, where it may keep growing.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,7 +63,7 @@ class SkewLognormal(
 
     def pdf(self, x: np.ndarray) -> np.ndarray:
         """Density at x (...); zero for x <= 0."""
-        x = np.asarray(x, dtype=float)
+        x = _validate.numbers_of("x", x)
         inside = (x > 0) & (x < np.inf)
         y = np.where(inside, x, 1.0)
         density = np.exp(_log_density(np.log(y), self.xi, self.omega, self.alpha)) / y
@@ -70,7 +71,7 @@ class SkewLognormal(
 
     def cdf(self, x: np.ndarray) -> np.ndarray:
         """Distribution function at x (...)."""
-        x = np.asarray(x, dtype=float)
+        x = _validate.numbers_of("x", x)
         inside = (x > 0) & (x < np.inf)
         probability = _cdf(np.log(np.where(inside, x, 1.0)), self.xi, self.omega, self.alpha)
         return np.where(inside, probability, np.where(np.isnan(x), np.nan, np.where(x > 0, 1.0, 0.0)))
@@ -78,6 +79,8 @@ class SkewLognormal(
     def rvs(self, size: int | tuple[int, ...], *, seed: int) -> np.ndarray:
         """Independent draws of the given shape (PCG64)."""
         rng = np.random.Generator(np.random.PCG64(_validate.count("seed", seed)))
+        size = tuple(_validate.count("size", each) for each in (size if isinstance(size, tuple) else (size,)))
+        _validate.fit_in_memory("the draws", math.prod(size), "draw fewer")
         return np.exp(_draw(rng, size, self.xi, self.omega, self.alpha))
 
 
@@ -183,7 +186,8 @@ def skew_lognormal_test(x: np.ndarray, *, replicates: int = 200, seed: int = 0) 
     """
     fit = fit_skew_lognormal(x)
     rng = np.random.Generator(np.random.PCG64(_validate.count("seed", seed)))
-    lr, ks = np.empty((2, _validate.count("replicates", replicates, 1)))
+    _validate.fit_in_memory("the replicates", 2 * _validate.count("replicates", replicates, 1), "take fewer")
+    lr, ks = np.empty((2, replicates))
     for i in range(len(lr)):
         value, normal = _maximise(_standard(rng.standard_normal(fit.n)))[3:]
         lr[i] = max(2 * (value - normal), 0.0)

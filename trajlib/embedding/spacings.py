@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import _validate
+from .. import _scale, _validate
 from ..results import Result
 
 __all__ = ["SpacingComparison", "asymptotic_spacings", "compare_spacings", "rescale_spacings", "spacing_null"]
@@ -51,12 +51,12 @@ def asymptotic_spacings(z: np.ndarray, last: int = 50) -> np.ndarray:
     Returns
     -------
     ndarray (..., m)
-        Differences of the sorted ends, in increasing order of place.
+        Differences of the sorted ends, in increasing order of place; nan for a group in which an end is not finite.
 
     Raises
     ------
     TypeError, ValueError
-        If z is not float64, not finite, or holds fewer than two trajectories or fewer steps than ``last``.
+        If z is not float64, no group of it is finite, or it holds fewer than two trajectories or fewer steps than ``last``.
 
     References
     ----------
@@ -67,40 +67,53 @@ def asymptotic_spacings(z: np.ndarray, last: int = 50) -> np.ndarray:
     >>> asymptotic_spacings(np.array([[3.0, 3.0], [0.0, 0.0], [1.0, 1.0]]), last=2)
     array([1., 2.])
     """
-    z = _validate.finite("z", _validate.float64("z", z))
+    z = _validate.float64("z", z)
     last = _validate.count("last", last, 1)
     if z.ndim < 2 or z.shape[-2] < 2 or z.shape[-1] < last:
         raise ValueError(f"z must have shape (..., 2 or more trajectories, {last} or more steps), got {z.shape}")
-    return np.diff(np.sort(z[..., -last:].mean(axis=-1), axis=-1), axis=-1)
+    ends = _scale.mean(z[..., -last:])
+    whole = np.isfinite(ends).all(axis=-1, keepdims=True)
+    if z.size and not whole.any():
+        _validate.finite("z", z)
+    with np.errstate(over="ignore"):
+        return np.diff(np.sort(np.where(whole, ends, np.nan), axis=-1), axis=-1)
 
 
 def rescale_spacings(spacings: np.ndarray, how: str = "mean") -> np.ndarray:
     """Spacings (..., m) over their mean, their median or ("log") their geometric mean along the last axis.
 
+    A group whose spacings are not all finite, or whose divisor is zero because trajectories end at one place, is nan.
+
     Raises
     ------
     TypeError, ValueError
-        If they are not float64, negative or not finite, or if the divisor is zero.
+        If they are not float64, or negative, or if no group is finite with a divisor that is not zero.
 
     Examples
     --------
     >>> rescale_spacings(np.array([1.0, 2.0, 6.0]), "median")
     array([0.5, 1. , 3. ])
     """
-    spacings = _validate.finite("spacings", _validate.float64("spacings", spacings))
+    spacings = _validate.float64("spacings", spacings)
     _validate.choice("how", how, ("mean", "median", "log"))
     if spacings.ndim == 0 or spacings.shape[-1] == 0 or (spacings < 0).any():
         raise ValueError("spacings must be at least one in the last axis and not negative")
+    whole = np.isfinite(spacings).all(axis=-1, keepdims=True)
+    spacings = np.where(whole, spacings, np.nan)
+    e = _scale.exponent(spacings)[..., None]
+    if e.any():
+        spacings = np.ldexp(spacings, -e)  # the quotient is the same, and no sum overflows
     if how == "log":
         with np.errstate(divide="ignore"):
             scale = np.exp(np.log(spacings).mean(axis=-1, keepdims=True))
     else:
         scale = (np.mean if how == "mean" else np.median)(spacings, axis=-1, keepdims=True)
-    if (scale == 0).any():
+    if spacings.size and not (scale > 0).any():
+        _validate.finite("spacings", spacings)
         raise ValueError(
             f"spacings must have a positive divisor, got a {how} of zero: trajectories that end at one place"
         )
-    return spacings / scale
+    return spacings / np.where(scale > 0, scale, np.nan)
 
 
 def spacing_null(
@@ -126,6 +139,7 @@ def spacing_null(
     """
     _validate.choice("kind", kind, ("normal", "uniform"))
     shape = _validate.count("groups", groups, 1), _validate.count("points", points, 3)
+    _validate.fit_in_memory("the points", shape[0] * shape[1], "take fewer groups or points")
     rng = np.random.Generator(np.random.PCG64(_validate.count("seed", seed)))
     return rescale_spacings(
         np.diff(np.sort(rng.standard_normal(shape) if kind == "normal" else rng.random(shape)), axis=1), how
@@ -163,7 +177,7 @@ def compare_spacings(a: np.ndarray, b: np.ndarray, *, permutations: int = 999, s
         _validate.finite(name, _validate.float64(name, x))
         if x.ndim != 2 or x.size == 0:
             raise ValueError(f"{name} must have shape (groups, spacings), got {x.shape}")
-    permutations = _validate.count("permutations", permutations, 1)
+    _validate.fit_in_memory("the permutations", 2 * _validate.count("permutations", permutations, 1), "take fewer")
     pooled = np.concatenate([a.ravel(), b.ravel()])
     group = np.concatenate(
         [np.repeat(np.arange(len(a)), a.shape[1]), len(a) + np.repeat(np.arange(len(b)), b.shape[1])]

@@ -17,7 +17,7 @@ from ..ensembles import Interrupted
 from ..progress import progress_bar
 from ..results import Result
 from ._threads import one_thread
-from .model import Setting, draw, report_times
+from .model import LARGEST, SMALLEST, Setting, draw, moderate, report_times
 from .stabilized import integrate
 
 __all__ = ["DiagonalFlow", "FlowPath", "diagonal_flow", "gradient_flow"]
@@ -246,8 +246,13 @@ def gradient_flow(
     array([1., 0.])
     """
     x, y = check_data(x, y)
-    init_scale = _validate.positive("init_scale", init_scale)
-    weight_decay = _validate.positive("weight_decay", weight_decay, zero=True)
+    for name, array in (("x", x), ("y", y)):
+        largest = np.abs(array).max()
+        if largest > LARGEST or (largest < SMALLEST and (largest or name == "x")):
+            raise ValueError(
+                f"{name} must have its largest entry between {SMALLEST:g} and {LARGEST:g}, got {largest:g}"
+            )
+    init_scale, weight_decay = moderate("init_scale", init_scale), moderate("weight_decay", weight_decay, zero=True)
     times, tolerance = report_times(times, t_max), _validate.positive("tolerance", tolerance)
     flow = _Network(x, y, init_scale, weight_decay, _validate.choice("form", form, FORMS), device)
     states, now, steps = np.empty((2, len(times), x.shape[1])), 0, 0
@@ -328,6 +333,9 @@ def diagonal_flow(
     model = Setting(aspect_ratio, init_scale, noise, sparsity, weight_decay)
     dimension, networks = _validate.count("dimension", dimension, 1), _validate.count("networks", networks, 2)
     seed, times = _validate.count("seed", seed), report_times(times, t_max)
+    _validate.fit_in_memory(
+        "the data of a network", int(model.aspect_ratio * dimension) * dimension, "take a smaller dimension"
+    )
     done: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]] = []
     bar = progress_bar(progress, networks, "networks")
     interrupted = False

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _validate
 from ..results import Result
-from .model import Setting
+from .model import LARGEST, SMALLEST, Setting
 
 __all__ = ["LongTime", "basis_pursuit", "long_time", "minimum_norm", "spectrum_edge"]
 
@@ -197,9 +197,15 @@ def spectrum_edge(rates: np.ndarray, weights: np.ndarray, aspect_ratio: float, *
     0.25
     """
     rates, weights = _validate.float64("rates", rates), _validate.float64("weights", weights)
-    if rates.ndim != 1 or rates.shape != weights.shape or not (rates > 0).all():
+    if rates.ndim != 1 or rates.size == 0 or rates.shape != weights.shape:
+        raise ValueError(f"rates and weights must have one shape (m,), got {rates.shape}, {weights.shape}")
+    if not ((rates >= SMALLEST) & (rates <= LARGEST)).all():
         raise ValueError(
-            f"rates and weights must have one shape (m,), rates positive, got {rates.shape}, {weights.shape}"
+            f"rates must be positive, between {SMALLEST:g} and {LARGEST:g}, got {rates.min()} to {rates.max()}"
+        )
+    if not ((weights >= 0).all() and abs(weights.sum() - 1) < 1e-3):
+        raise ValueError(
+            f"weights must be probabilities that sum to 1, got a sum of {_validate.shown(float(weights.sum()))}"
         )
     delta = _validate.positive("aspect_ratio", aspect_ratio)
     if _validate.choice("side", side, ("left", "right")) == "left":

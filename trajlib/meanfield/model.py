@@ -16,6 +16,18 @@ from ..results import Result
 __all__ = ["Setting", "draw"]
 
 
+SMALLEST, LARGEST = 1e-50, 1e50
+"""Constants of the model and data, where they are not 0: products of a few of them are still numbers."""
+
+
+def moderate(name: str, value, *, zero: bool = False) -> float:
+    """A positive number (or zero where allowed), small and large enough to compute with."""
+    number = _validate.positive(name, value, zero=zero)
+    if number and not SMALLEST <= number <= LARGEST:
+        raise ValueError(f"{name} must be{' 0 or' if zero else ''} between {SMALLEST:g} and {LARGEST:g}, got {value!r}")
+    return number
+
+
 @dataclass(frozen=True)
 class Setting(Result, axes={"": "aspect_ratio init_scale noise sparsity weight_decay"}):
     """The constants of the model, checked. The paper's symbols are in brackets.
@@ -43,9 +55,9 @@ class Setting(Result, axes={"": "aspect_ratio init_scale noise sparsity weight_d
 
     def __post_init__(self):
         for name in ("aspect_ratio", "init_scale", "sparsity"):
-            object.__setattr__(self, name, _validate.positive(name, getattr(self, name)))
+            object.__setattr__(self, name, moderate(name, getattr(self, name)))
         for name in ("noise", "weight_decay"):
-            object.__setattr__(self, name, _validate.positive(name, getattr(self, name), zero=True))
+            object.__setattr__(self, name, moderate(name, getattr(self, name), zero=True))
         if self.sparsity > 1:
             raise ValueError(f"sparsity is a fraction and must be at most 1, got {self.sparsity}")
 

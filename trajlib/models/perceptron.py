@@ -128,6 +128,8 @@ class Perceptron:
         ------
         TypeError, ValueError
             If ``n`` or ``seed`` is not a non-negative integer, or the scheme is unknown.
+        MemoryError
+            If so many would not fit.
 
         References
         ----------
@@ -135,6 +137,7 @@ class Perceptron:
         """
         n, seed = _validate.count("n", n), _validate.count("seed", seed)
         _validate.choice("scheme", scheme, ("normal", "glorot"))
+        _validate.fit_in_memory(f"{n} weight vectors", n * self.n_parameters, "take fewer at a time")
         rng = np.random.Generator(np.random.PCG64(seed))
         w = np.zeros((n, self.n_parameters))
         is_weight = self.is_weight
@@ -167,19 +170,49 @@ class Perceptron:
         )
 
     def pack(self, W1: np.ndarray, b1: np.ndarray, W2: np.ndarray, b2: np.ndarray) -> np.ndarray:
-        """The inverse of ``unpack``: flat weight vectors (..., n_parameters) from the four arrays."""
-        lead = np.shape(b1)[:-1]
-        return np.concatenate([np.reshape(a, (*lead, -1)) for a in (W1, b1, W2, b2)], axis=-1).astype(np.float64)
+        """The inverse of ``unpack``: flat weight vectors (..., n_parameters) from the four arrays.
+
+        ``torch.nn.Linear`` keeps its weight as (outputs, inputs): give ``linear.weight.detach().numpy().T``. A square layer looks the
+        same either way, so no error can tell you there.
+
+        Parameters
+        ----------
+        W1, b1, W2, b2 : ndarray
+            Shapes as in :class:`Layers`, all with the same leading axes; of any kind of real numbers, which become float64.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an array does not hold real numbers, or has another shape.
+        """
+        d, h, c = self.n_inputs, self.n_hidden, self.n_outputs
+        arrays = [_validate.numbers_of(name, a) for name, a in zip(Layers._fields, (W1, b1, W2, b2), strict=True)]
+        own = [(d, h), (h,), (h, c), (c,)]
+        lead = arrays[1].shape[:-1]
+        for name, array, shape in zip(Layers._fields, arrays, own, strict=True):
+            if array.shape == (*lead, *shape):
+                continue
+            hint = ""
+            if len(shape) == 2 and array.ndim >= 2 and array.shape[-2:] == shape[::-1]:
+                hint = f"; torch keeps weights as (outputs, inputs): give {name}.T, or np.swapaxes({name}, -2, -1) of several"
+            several = (
+                f", leading axes as in b1, {arrays[1].shape}" if arrays[1].ndim > 1 or array.ndim > len(shape) else ""
+            )
+            raise ValueError(f"{name} must have shape {(*lead, *shape)}{several}, got {array.shape}{hint}")
+        return np.concatenate([a.reshape(*lead, -1) for a in arrays], axis=-1)
 
     def hidden(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Hidden activations (..., n, n_hidden) of networks ``w`` (..., n_parameters) on inputs ``x`` (n, n_inputs)."""
         W1, b1, _, _ = self.unpack(w)
+        x = _validate.numbers_of("x", x)
+        if x.ndim < 2 or x.shape[-1] != self.n_inputs:
+            raise ValueError(f"x must have shape (samples, {self.n_inputs}), got {x.shape}")
         with np.errstate(over="ignore", invalid="ignore"):
             return self.activate(x @ W1 + b1[..., None, :])
 
     def activate(self, z: np.ndarray) -> np.ndarray:
         """The activation of the hidden units, entry by entry."""
-        return self.act.value(z, 0.0)
+        return self.act.value(_validate.numbers_of("z", z), 0.0)
 
     def outputs(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Outputs before the softmax, (..., n, n_outputs)."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import _validate
+from .. import _scale, _validate
 from ..dynamics.descent import TrainingMap
 from ..results import Result
 from ..stability.sharpness import sharpness
@@ -22,6 +22,7 @@ __all__ = ["BASELINES", "METHODS", "Prediction", "assign_folds", "baselines", "o
 
 METHODS = ("gaussian", "histogram", "rank")
 BASELINES = ("loss", "gradient norm", "sharpness", "weight norm")
+MOST_BINS = 1 << 16
 SMOOTHING = 1e-9  # share of an indicator's variance that is added to that within a class, as scikit-learn does
 
 
@@ -201,7 +202,7 @@ def predict_outcome(
     x = _validate.float64("indicators", indicators)
     labels = _classes(outcome)
     _validate.choice("method", method, METHODS)
-    bins = _validate.count("bins", bins, 2)
+    bins = _validate.count("bins", bins, 2, MOST_BINS)
     if x.ndim < 2 or len(x) != len(labels) or x.size == 0:
         raise ValueError(f"indicators must have shape ({len(labels)}, ..., features), got {x.shape}")
     if method == "rank" and x.shape[-1] != 1:
@@ -209,11 +210,7 @@ def predict_outcome(
             f"method='rank' takes one feature, got {x.shape[-1]}; give indicators[..., None] to test each alone"
         )
     target = _event(event, labels, outcome.dtype == bool)
-    fold = (
-        assign_folds(labels, int(folds), seed=seed)
-        if isinstance(folds, numbers.Integral)
-        else check_folds(folds, len(x))
-    )
+    fold = assign_folds(labels, folds, seed=seed) if isinstance(folds, numbers.Integral) else check_folds(folds, len(x))
     number = int(fold.max()) + 1
     lead, columns = x.shape[1:-1], x.reshape(len(x), -1, x.shape[-1])
     score = np.full(columns.shape[:2], np.nan)
@@ -257,12 +254,19 @@ def baselines(gd: TrainingMap, w: np.ndarray) -> np.ndarray:
     (5, 4)
     """
     largest = sharpness(gd, w)
-    with np.errstate(over="ignore", invalid="ignore"):
-        gradient, weight = (np.sqrt((v * v).sum(axis=-1)) for v in (gd.gradient(w), w))
+    gradient, weight = (_norm(v) for v in (gd.gradient(w), w))
     return np.stack([gd.loss(w), gradient, largest, weight], axis=-1)
 
 
+def _norm(v: np.ndarray) -> np.ndarray:
+    e = _scale.exponent(v)
+    with np.errstate(over="ignore", invalid="ignore"):
+        v = np.ldexp(v, -e[..., None]) if e.any() else v
+        return np.ldexp(np.sqrt((v * v).sum(axis=-1)), e)
+
+
 def _classes(outcome) -> np.ndarray:
+    _validate.unmasked("outcome", outcome)
     if not isinstance(outcome, np.ndarray) or outcome.dtype not in (np.bool_, np.int64) or outcome.ndim != 1:
         given = f"{outcome.dtype} {outcome.shape}" if isinstance(outcome, np.ndarray) else type(outcome).__name__
         raise TypeError(f"outcome must be an array (networks,) of bool, or of int64 classes, got {given}")
@@ -348,7 +352,7 @@ def _category(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def _normal(values: np.ndarray, owner: np.ndarray, new: np.ndarray, classes: int) -> np.ndarray:
     """Logarithm of the normal density of each class at new values, (n, classes), up to a constant."""
     scale = np.abs(values).max()
-    if np.ptp(values) == 0:
+    if values.max() == values.min():
         return np.zeros((len(new), classes))  # a constant tells nothing
     values, new = values / scale, new / scale  # no overflow in the squares
     groups = [values[owner == c] for c in range(classes)]

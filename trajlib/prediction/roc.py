@@ -118,7 +118,7 @@ def auc(score: np.ndarray, event: np.ndarray, *, fold: np.ndarray | None = None,
     event, fold, level = _groups(event, fold, level)
     score = _scores("score", score, event, fold)
     value, error, pairs = _average(_placements, (score,), event, fold)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         spread = _normal_quantile(level) * error / (value * (1 - value))
         odds = value / (1 - value)
         lower, upper = (1 / (1 + np.exp(sign * spread) / odds) for sign in (1, -1))
@@ -221,6 +221,7 @@ def roc_curve(score: np.ndarray, event: np.ndarray) -> RocCurve:
 
 def _groups(event, fold, level) -> tuple[np.ndarray, np.ndarray, float]:
     """Checked event, fold and level."""
+    _validate.unmasked("event", event)
     if not isinstance(event, np.ndarray) or event.dtype != bool or event.ndim != 1:
         given = f"{event.dtype} of shape {event.shape}" if isinstance(event, np.ndarray) else type(event).__name__
         raise TypeError(f"event must be a bool array of shape (networks,), got {given}; use say outcomes(loss) == 2")
@@ -239,6 +240,7 @@ def _groups(event, fold, level) -> tuple[np.ndarray, np.ndarray, float]:
 
 def check_folds(fold, networks: int) -> np.ndarray:
     """Folds 0, 1, ... of the networks, -1 where a network is only learnt from; at least one network is in a fold."""
+    _validate.unmasked("folds", fold)
     if not isinstance(fold, np.ndarray) or fold.dtype != np.int64 or fold.shape != (networks,):
         given = f"{fold.dtype} of shape {fold.shape}" if isinstance(fold, np.ndarray) else type(fold).__name__
         raise TypeError(f"folds must be an int64 array of shape ({networks},), one fold a network, got {given}")

@@ -234,7 +234,8 @@ def stopping_rule(
     if (done > 1).any():
         raise ValueError(f"step must be at most steps = {steps}, got {np.max(step)}")
     per_step = _validate.positive("step_cost", step_cost)
-    overhead = _number("indicator_cost", indicator_cost, lead) / (steps * per_step)
+    with np.errstate(over="ignore"):
+        overhead = _number("indicator_cost", indicator_cost, lead) / (steps * per_step)
     columns = score.reshape(len(score), -1)
     learnt = -np.sort(-columns[train & good], axis=0)
     allowed = np.floor(limits * len(learnt) + 1e-9).astype(int)
@@ -264,6 +265,7 @@ def _checked(score, good, train, max_lost, level) -> tuple[np.ndarray, np.ndarra
     if np.isnan(score).any():
         raise ValueError("score must not be nan; predict_outcome with folds=1 gives every network a score")
     for name, mask in (("good", good), ("train", train)):
+        _validate.unmasked(name, mask)
         if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != score.shape[:1]:
             raise TypeError(f"{name} must be a bool array of shape ({len(score)},), one entry a network")
     if not (train & good).any() or not (~train & good).any() or not (~train & ~good).any():
@@ -271,7 +273,7 @@ def _checked(score, good, train, max_lost, level) -> tuple[np.ndarray, np.ndarra
             "there must be good runs to learn from (train & good), and good and other runs to test (~train), got "
             f"{int((train & good).sum())}, {int((~train & good).sum())} and {int((~train & ~good).sum())}"
         )
-    limits = np.atleast_1d(np.asarray(max_lost, dtype=np.float64))
+    limits = np.atleast_1d(_validate.numbers_of("max_lost", max_lost))
     if limits.ndim != 1 or limits.size == 0 or not ((limits >= 0) & (limits <= 1)).all():
         raise ValueError(f"max_lost must be a share between 0 and 1, or an array (m,) of such, got {max_lost!r}")
     if _validate.positive("level", level) >= 1:
@@ -281,7 +283,7 @@ def _checked(score, good, train, max_lost, level) -> tuple[np.ndarray, np.ndarra
 
 def _number(name: str, value, lead: tuple[int, ...]) -> np.ndarray:
     """A number >= 0 for all, or one for each index of the leading axes."""
-    array = np.asarray(value, dtype=np.float64)
+    array = _validate.numbers_of(name, value)
     _validate.fits(name, "one number", array.shape, lead)
     if not (np.isfinite(array) & (array >= 0)).all():
         raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
@@ -305,7 +307,7 @@ def _cost_per_good(lost, stopped, n_good, n_bad, gain, paid, level):
     n = n_good + n_bad
     cost = 1 + paid - gain * (lost + stopped) / n
     kept = n_good - lost
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         value = cost * n_good / kept
         # influence of one network of each kind on ln(value): good kept, good lost, bad trained, bad stopped
         full, cut = (1 + paid) / cost, (1 + paid - gain) / cost

@@ -6,14 +6,13 @@ point, so there are four rules to compare, and every fit says why it was or was 
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .. import _validate
+from .. import _scale, _validate
 from ..results import Result
 
 __all__ = ["RULES", "ExpansionFit", "expansion_rate"]
@@ -108,8 +107,9 @@ def expansion_rate(
     _validate.choice("rule", rule, RULES)
     distance = _validate.float64("distance", distance)
     for name, value in (("min_r2", min_r2), ("min_rate", min_rate)):
-        if not isinstance(value, numbers.Real) or not np.isfinite(float(value)):
-            raise TypeError(f"{name} must be a finite number, got {value!r}")
+        _validate.real(name, value)
+    if not isinstance(widths, Sequence | np.ndarray) or isinstance(widths, str):
+        raise TypeError(f"widths must be a sequence of integers such as (30, 40), got {widths!r}")
     widths = tuple(_validate.count("widths", w, 3) for w in widths)
     if not widths:
         raise ValueError("widths must hold at least one width")
@@ -118,8 +118,7 @@ def expansion_rate(
         raise ValueError(f"distance must have shape (..., copies, at least {least} steps), got {distance.shape}")
     if (distance < 0).any():
         raise ValueError("distance must not be negative")
-    with np.errstate(over="ignore"):
-        mean = distance.mean(axis=-2)
+    mean = _scale.mean(distance, axis=-2)
     lead, steps = mean.shape[:-1], mean.shape[-1]
     mean = mean.reshape(-1, steps)
     starts, stops = _windows(rule, mean, steps, widths) if window is None else _given(window, lead, steps)
@@ -157,9 +156,11 @@ def expansion_rate(
 def _given(window, lead: tuple[int, ...], steps: int) -> tuple[np.ndarray, np.ndarray]:
     """The caller's windows, (networks, 1) each; an empty one where there is none."""
     try:
-        start, stop = (np.broadcast_to(np.asarray(side), lead) for side in window)
+        start, stop = (np.broadcast_to(np.asarray(_validate.unmasked("window", side)), lead) for side in window)
     except (TypeError, ValueError):
-        raise ValueError(f"window must be (start, stop), numbers or arrays of shape {lead}, got {window!r}") from None
+        raise ValueError(
+            f"window must be (start, stop), numbers or arrays of shape {lead}, got {_validate.shown(window)}"
+        ) from None
     if not all(np.issubdtype(side.dtype, np.integer) for side in (start, stop)):
         raise TypeError(f"window must hold integers, got {start.dtype} and {stop.dtype}")
     wrong = (start >= 0) & ((stop < start) | (stop > steps))

@@ -7,12 +7,12 @@ local exponent also says whether exponential growth could be told from that (``r
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
 
-from .. import _validate
+from .. import _scale, _validate
 from ..results import Result
 
 __all__ = ["Autocorrelation", "LocalExponents", "autocorrelation", "local_exponents"]
@@ -102,12 +102,14 @@ def autocorrelation(
         raise ValueError(f"level must be at most 1 - 2 / shuffles = {1 - 2 / shuffles:.6g}, got {level}")
     if series.ndim == 0 or series.shape[-1] <= max_lag:
         raise ValueError(f"series must have shape (..., more than max_lag = {max_lag} steps), got {series.shape}")
+    _validate.fit_in_memory("the band of the shuffles", shuffles * (max_lag + 1), "take fewer shuffles or lags")
     rows = series.reshape(-1, series.shape[-1])
     found = np.full((3, len(rows), max_lag + 1), np.nan)
     tail, chunk = 100 * (1 - level) / 2, max(1, CHUNK // rows.shape[1])
     for i, row in enumerate(rows):
         if not np.isfinite(row).all() or row.max() == row.min():
             continue
+        row = np.ldexp(row, -_scale.exponent(row))  # sums and differences neither overflow nor lose digits
         rng, band = np.random.default_rng(seed), np.empty((shuffles, max_lag + 1))
         for first in range(0, shuffles, chunk):
             part = band[first : first + chunk]
@@ -285,6 +287,14 @@ def local_exponents(
     if last <= first:
         raise ValueError(f"series must have at least {first + horizon + 2} steps for this horizon, got {len(series)}")
     chosen = _choose(references, first, last, seed)
+    if power := int(_scale.exponent(series)):  # differences and sums of the largest numbers overflow
+        scaled = local_exponents(
+            np.ldexp(series, -power), radius=float(np.ldexp(radius, -power)), horizon=horizon, references=chosen,
+            theiler=theiler, dimension=dimension, delay=delay, window=window, min_neighbours=min_neighbours,
+        )  # fmt: skip
+        with np.errstate(over="ignore"):
+            back = {"divergence": np.ldexp(scaled.divergence, power), "level": float(np.ldexp(scaled.level, power))}
+        return replace(scaled, **back, start_value=series[chosen])
     divergence, found = _follow(series, chosen, (first, last), radius, theiler, dimension, delay)
     grown = divergence[:, 1 : ends[-1] + 1]
     usable = (found >= min_neighbours) & (grown > 0).all(axis=1)
@@ -310,7 +320,7 @@ def _ends(window: tuple[int, int] | None, horizon: int) -> range:
     if window is None:
         return range(horizon, horizon + 1)
     if not isinstance(window, tuple | list) or len(window) != 2:
-        raise TypeError(f"window must be None or two ends such as (5, 25), got {window!r}")
+        raise TypeError(f"window must be None or two ends such as (5, 25), got {_validate.shown(window)}")
     low, high = (_validate.count("each end of window", end, 3) for end in window)
     if not low <= high <= horizon:
         raise ValueError(f"window must be (low, high) with low <= high <= horizon = {horizon}, got {tuple(window)}")
@@ -325,7 +335,7 @@ def _choose(references: int | np.ndarray, first: int, last: int, seed: int) -> n
         if wanted > available:
             raise ValueError(f"references must be at most {available}, the points with past and future, got {wanted}")
         return first + np.sort(np.random.default_rng(seed).choice(available, wanted, replace=False))
-    chosen = np.asarray(references)
+    chosen = np.asarray(_validate.unmasked("references", references))
     if chosen.ndim != 1 or len(chosen) == 0 or not np.issubdtype(chosen.dtype, np.integer):
         raise TypeError(f"references must be a count or integers (m,), got {chosen.dtype} of shape {chosen.shape}")
     bad = (chosen < first) | (chosen > last)

@@ -61,7 +61,8 @@ def detect_period(series: np.ndarray, *, max_period: int = 16, tolerance: float)
     period = np.zeros(len(rows), dtype=np.int64)
     left = np.flatnonzero(np.isfinite(rows).all(axis=1))
     for n in range(1, max_period + 1):
-        returns = (np.abs(rows[left, n:] - rows[left, :-n]) <= tolerance).all(axis=1)
+        with np.errstate(over="ignore"):
+            returns = (np.abs(rows[left, n:] - rows[left, :-n]) <= tolerance).all(axis=1)
         period[left[returns]] = n
         left = left[~returns]
     return period.reshape(series.shape[:-1])
@@ -194,7 +195,8 @@ def phases(series: np.ndarray, *, period: int, tolerance: float, min_length: int
     if len(series) < shortest:
         raise ValueError(f"series must have at least min_length = {shortest} steps, got {len(series)}")
     _validate.finite("series", series)
-    returns = np.abs(series[period:] - series[:-period]) <= tolerance
+    with np.errstate(over="ignore"):
+        returns = np.abs(series[period:] - series[:-period]) <= tolerance
     edges = np.flatnonzero(np.diff(returns, prepend=False, append=False))
     begins, ends = edges[::2], edges[1::2] + period  # the last pair reaches one period further
     wide = ends - begins >= shortest

@@ -13,15 +13,12 @@ import io
 import itertools
 import json
 import os
-import pickle
 import platform
-import sys
-import time
-import traceback
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -34,7 +31,9 @@ import numpy as np
 from .. import _validate
 from ..ensembles import Interrupted
 from ..progress import progress_bar
+from . import code as _code
 from . import shards as _shards
+from . import workers as _workers
 
 __all__ = ["Check", "Sweep", "SweepError", "SweepInterrupted", "open_sweep", "sweep"]
 
@@ -45,7 +44,7 @@ PACKAGES = ("trajlib", "numpy", "scipy", "numba", "torch")
 class SweepError(RuntimeError):
     """Cells have no result. ``result`` is the sweep as far as it is, ``failed`` a list of (cell, exception)."""
 
-    def __init__(self, message: str, result: Sweep, failed: Sequence[tuple[dict, Exception]] = ()):
+    def __init__(self, message: str, result: Sweep, failed: Sequence[tuple[dict, BaseException]] = ()):
         self.result, self.failed = result, list(failed)
         super().__init__(message)
 
@@ -93,13 +92,13 @@ class Sweep:
     def __iter__(self) -> Iterator[tuple[dict, dict[str, np.ndarray]]]:
         return ((dict(cell), self.load(**cell)) for cell in self.cells)
 
-    def load(self, **cell) -> dict[str, np.ndarray]:
+    def load(self, /, **cell) -> dict[str, np.ndarray]:
         """The arrays of one cell, by name.
 
         Parameters
         ----------
         **cell
-            All its parameters, equal to values of the grid.
+            All its parameters, equal to values of the grid: 1 finds 1.0, but not True.
 
         Raises
         ------
@@ -226,15 +225,16 @@ def sweep(
     *,
     fixed: Mapping[str, Any] | None = None,
     version: int | str | None = None,
+    code: str = "check",
     executor: Executor | None = None,
     in_flight: int = 64,
     progress: bool | None = None,
 ) -> Sweep:
     """Run a function at every cell of a grid, and keep each result in a file of its own; go on where an earlier call stopped.
 
-    Whatever ends the call (Ctrl-C, ``kill -9``, a power cut, a full disk, a lost worker, an error in a cell), every cell that was
-    stored is kept, and the same call computes the others. A file is whole or not there; if it is damaged later, its checksum
-    tells, and it is computed again.
+    Whatever ends the call (Ctrl-C, ``kill -9``, a full disk, a lost worker, an error in a cell; a power cut, if the disk keeps what
+    it was given), every cell that was stored is kept, and the same call computes the others. A file is whole or not there; if it is
+    damaged later, its checksum tells, and it is computed again.
 
     Parameters
     ----------
@@ -243,13 +243,20 @@ def sweep(
         a function that workers can import.
     grid : mapping of str to sequence, or sequence of mappings
         The values of each parameter, of which all combinations are run; or the cells one by one. Values are finite numbers,
-        strings, bool, None or tuples of these. A later call may extend the grid: the cells that are there are kept.
+        strings, bool, None or tuples of these. A later call may extend the grid: the cells that are there are kept. Equal numbers
+        are one parameter, however they are written: a sweep over 1 and 2 goes on with 1.0 and 2.0, and stays as it was spelled.
     folder : path
         A new or empty folder, or one that holds this sweep.
     fixed : mapping, optional
         Parameters that all cells share. They are recorded: with another value it is another sweep.
     version : int or str, optional
-        Change it with the code of ``run``: results of another version are refused, not mixed in.
+        Names the code of ``run``; change it where results change. Results of another version are refused, not mixed in.
+    code : {"check", "ignore"}
+        The manifest keeps digests of the code of ``run``: its syntax tree, without comments, layout and docstrings; what it closes over;
+        and, in turn, the functions, classes and constants that it uses of its own module or package, or of modules beside it. If the
+        code has changed since the stored cells were made, the call is refused, or warns where a ``version`` is given and still the same.
+        ``"ignore"``: the results are the same all the same, and this code is the one to compare with from now on. Other libraries are
+        not read (their versions are recorded), nor what lists, dicts and other objects hold by the time of the call.
 
     Other Parameters
     ----------------
@@ -264,20 +271,21 @@ def sweep(
     Raises
     ------
     TypeError, ValueError
-        If an argument has the wrong type or value, or the folder holds something else.
+        If an argument has the wrong type or value, or the folder holds something else, or cells that other code made.
     SweepError
-        If cells failed (after all others are done), or the executor lost its workers.
+        If cells failed (after all others are done), or the executor lost its workers. ``sys.exit`` in a cell is a failure too.
     SweepInterrupted
         On Ctrl-C; it is a KeyboardInterrupt.
     OSError
         If a result cannot be stored, for example because the disk is full.
     RuntimeError
-        If another process is filling the same folder.
+        If another process or thread is filling the same folder.
 
     Warns
     -----
     RuntimeWarning
-        If a file is damaged, or libraries have other versions than when the sweep began.
+        If a file is damaged, libraries have other versions than when the sweep began, the code has changed but not its version, or
+        nobody can tell whether it has, because there is no source to be read.
 
     Notes
     -----
@@ -303,12 +311,30 @@ def sweep(
         raise TypeError(f"version must be an integer, a string or None, got {version!r}")
     if executor is not None and not hasattr(executor, "submit"):
         raise TypeError(f"executor must be a concurrent.futures executor, got {type(executor).__name__}")
-    book: dict[str, Any] = {"format": FORMAT, "run": _name(run), "version": version, "fixed": constants}
+    _validate.choice("code", code, ("check", "ignore"))
+    before = _earlier(Path(folder))
+    if before is not None:
+        axes, cells = _spelled(before, axes, cells)
+        if _shards.key(constants) == _shards.key(before.manifest["fixed"]):
+            constants = {name: _shards.plain(name, value) for name, value in before.manifest["fixed"].items()}
+    book: dict[str, Any] = {"format": FORMAT, "run": _code.name_of(run), "version": version, "fixed": constants}
     book |= {"axes": axes, "cells": None if axes else cells, "made_by": [], "sha256": {}}
     plan = Sweep(Path(folder), axes, cells, book)
-    earlier = _earlier(plan)
+    earlier = {} if before is None else before.manifest
+    if before is not None:
+        _must_match(plan, before)
     book |= {key: earlier[key] for key in ("made_by", "sha256") if earlier}
     book["sha256"], (missing, damaged, reasons) = plan._scan()
+    parts: dict[str, str | None] | None = _code.digests(run)
+    if book["sha256"]:  # what is kept must have been made by this code
+        old = earlier.get("code")
+        if old is None:
+            parts = None  # begun by a version that did not ask
+        elif code == "check":
+            _same_code(plan, old, parts or {})
+            parts = parts if missing or damaged else old  # a complete sweep stays as it is
+    if parts is not None:
+        book["code"] = parts
     for reason in reasons:
         warnings.warn(f"{plan.folder}: {reason}; it is computed again", RuntimeWarning, stacklevel=2)
     todo, versions = missing + damaged, _versions()
@@ -333,7 +359,7 @@ def _compute(plan: Sweep, run, todo: list[dict], log, executor, in_flight: int, 
     """Run cells and store what they return; raise in the end if one has no result."""
     from ..engines import ctrl_c_waits
 
-    failed: list[tuple[dict, Exception]] = []
+    failed: list[tuple[dict, BaseException]] = []
     stored = plan.manifest["sha256"]
     bar = progress_bar(progress, len(plan), "sweep")
     if bar is not None:  # cells of earlier calls count as done, but not for the time that is left
@@ -347,15 +373,15 @@ def _compute(plan: Sweep, run, todo: list[dict], log, executor, in_flight: int, 
         try:
             _shards.write(plan.folder / _shards.file(cell), data)
             stored[_shards.file(cell)] = hashlib.sha256(data).hexdigest()
-            at = datetime.now(UTC).isoformat(timespec="seconds")
-            log.write(_shards.text({"cell": cell, "seconds": round(seconds, 3), "at": at}) + "\n")
-            log.flush()
         except OSError as error:
             raise OSError(error.errno, f"{error.strerror}, when cell {cell} was to be stored; {stands()}") from None
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        with suppress(OSError):  # the log is no part of the result
+            log.write((_shards.text({"cell": cell, "seconds": round(seconds, 3), "at": at}) + "\n").encode())
 
-    def keep(cell: dict, outcome: Exception | tuple[bytes, float]) -> None:
+    def keep(cell: dict, outcome: BaseException | tuple[bytes, float]) -> None:
         with ctrl_c_waits() as pressed:
-            failed.append((cell, outcome)) if isinstance(outcome, Exception) else store(cell, *outcome)
+            failed.append((cell, outcome)) if isinstance(outcome, BaseException) else store(cell, *outcome)
         if bar is not None:
             bar.update()
         if pressed:
@@ -364,10 +390,10 @@ def _compute(plan: Sweep, run, todo: list[dict], log, executor, in_flight: int, 
     task = (run, plan.manifest["fixed"])
     try:
         if executor is not None:
-            _distribute(executor, in_flight, task, todo, plan._header, keep)
+            _workers.distribute(executor, in_flight, task, todo, plan._header, keep)
         else:
             for cell in todo:
-                keep(cell, _work(*task, cell, plan._header(cell)))
+                keep(cell, _workers.work(*task, cell, plan._header(cell)))
     except KeyboardInterrupt:
         raise SweepInterrupted(f"stopped: {stands()}", plan) from None
     except (BrokenExecutor, CancelledError) as error:
@@ -377,57 +403,9 @@ def _compute(plan: Sweep, run, todo: list[dict], log, executor, in_flight: int, 
         if bar is not None:
             bar.close()
     if failed:
-        lines = [f"  {cell}: {type(error).__name__}: {error}" for cell, error in failed[:10]]
+        lines = [f"  {cell}: {type(error).__name__}: {error}".removesuffix(": ") for cell, error in failed[:10]]
         lines += [f"  and {len(failed) - 10} more, in .failed of this exception"] if len(failed) > 10 else []
         raise SweepError("\n".join([f"{len(failed)} cells failed:", *lines, stands()]), plan, failed) from failed[0][1]
-
-
-def _distribute(executor: Executor, in_flight: int, task: tuple, todo: list[dict], header, keep) -> None:
-    attempt = time.time_ns()  # Dask names tasks by their arguments: none of an earlier attempt is to be taken up
-    waiting, submit = iter(todo), executor.submit  # type: Iterator[dict], Callable[..., Future]
-    flying: dict[Future, dict] = {}
-    try:
-        while True:
-            for cell in itertools.islice(waiting, in_flight - len(flying)):
-                flying[submit(_work, *task, cell, header(cell), attempt)] = cell
-            if not flying:
-                return
-            for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                keep(flying.pop(future), _outcome(future))
-    except (KeyboardInterrupt, BrokenExecutor, CancelledError):
-        for future in [f for f in flying if f.done() and not f.cancelled() and f.exception() is None]:
-            keep(flying.pop(future), future.result())
-        raise
-    finally:
-        for future in flying:
-            future.cancel()
-
-
-def _outcome(future: Future):
-    try:
-        return future.result()
-    except (BrokenExecutor, CancelledError):
-        raise
-    except Exception as error:  # on the way there or back
-        return error
-
-
-def _work(run, fixed: dict, cell: dict, header: bytes, attempt: int = 0) -> Exception | tuple[bytes, float]:
-    """One cell, here or on a worker: the bytes of its file and the seconds it took, or its exception."""
-    began = time.perf_counter()
-    try:
-        return _shards.pack(run(**fixed, **cell), header), time.perf_counter() - began
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt from None
-    except Exception as error:
-        if not attempt:
-            return error
-        text = "".join(traceback.format_exception(error))  # a traceback itself does not travel
-        try:
-            error.add_note(text)
-            return pickle.loads(pickle.dumps(error))
-        except Exception:  # it would break a pool on its way back
-            return RuntimeError(text)
 
 
 def _expand(grid) -> tuple[dict[str, tuple] | None, list[dict]]:
@@ -460,20 +438,6 @@ def _pretty(book: dict) -> bytes:
     return (json.dumps(book, indent=1, allow_nan=False) + "\n").encode()
 
 
-def _name(run) -> str:
-    """Where a function is defined: the same whether its module is imported or is the script that runs."""
-    if not callable(run) or (hasattr(run, "func") and not hasattr(run, "__qualname__")):
-        raise TypeError(
-            f"run must be a function (not a partial one: give fixed={{...}}, which is recorded), got {run!r}"
-        )
-    kind = run if hasattr(run, "__qualname__") else type(run)
-    module = str(kind.__module__)
-    if module == "__main__":
-        spec, path = (getattr(sys.modules[module], name, None) for name in ("__spec__", "__file__"))
-        module = spec.name if spec else Path(path).stem if path else module
-    return f"{module}.{kind.__qualname__}"
-
-
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -484,23 +448,68 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _earlier(plan: Sweep) -> dict:
-    """The manifest that the folder holds, {} where it is new; results of different sweeps are never mixed."""
+def _earlier(folder: Path) -> Sweep | None:
+    """The sweep that the folder holds, None where it is new."""
+    if (folder / MANIFEST).exists():
+        return open_sweep(folder)
+    if folder.exists() and any(p.name != _shards.LOG and p.suffix != ".tmp" for p in folder.iterdir()):
+        raise ValueError(f"{folder} is not empty and holds no {MANIFEST} of a sweep: give a new or an empty folder")
+    return None
+
+
+def _spelled(before: Sweep, axes: dict[str, tuple] | None, cells: list[dict]) -> tuple[dict | None, list[dict]]:
+    """A grid in which what is equal to a value of an earlier one is written as it is there, 1 or 1.0: names of files depend on it."""
+    first: dict[tuple, Any] = {}
+    for cell in before.cells:
+        for name, value in cell.items():
+            first.setdefault((name, _shards.same(value)), value)
+
+    def spell(name: str, value):
+        return first.get((name, _shards.same(value)), value)
+
+    if axes is not None:
+        axes = {name: tuple(spell(name, value) for value in values) for name, values in axes.items()}
+    known = before._index
+    return axes, [
+        known.get(_shards.key(cell)) or {name: spell(name, value) for name, value in cell.items()} for cell in cells
+    ]
+
+
+def _must_match(plan: Sweep, before: Sweep) -> None:
+    """Raise where the folder holds another sweep: results of different ones are never mixed."""
     folder = plan.folder
-    if not (folder / MANIFEST).exists():
-        if folder.exists() and any(p.name != _shards.LOG and p.suffix != ".tmp" for p in folder.iterdir()):
-            raise ValueError(f"{folder} is not empty and holds no {MANIFEST} of a sweep: give a new or an empty folder")
-        return {}
-    before = open_sweep(folder)
     hint = f"give another folder; open_sweep({str(folder)!r}) reads what is there"
     for what in ("run", "version", "fixed"):
         old, new = before.manifest[what], plan.manifest[what]
         if _shards.text(old) != _shards.text(new):
             raise ValueError(f"{folder} holds a sweep with {what}={old!r}, not {new!r}: {hint}")
-    wanted = {_shards.file(cell) for cell in plan.cells}
-    lost = [cell for cell in before.cells if _shards.file(cell) not in wanted]
+    lost = [cell for cell in before.cells if _shards.key(cell) not in plan._index]
     if lost:
         raise ValueError(
             f"{folder} holds {len(lost)} cells that this grid lacks, such as {lost[0]}: a grid may only be extended; {hint}"
         )
-    return before.manifest
+
+
+def _same_code(plan: Sweep, old: dict[str, str | None], new: dict[str, str | None]) -> None:
+    """Raise, or warn where a version vouches for the code, if it is not what made the stored cells."""
+    changed, unknown = _code.changes(old, new)
+    version, names = plan.manifest["version"], ", ".join((changed or unknown)[:8])
+    if changed and version is None:
+        raise ValueError(
+            f"{plan.folder} holds cells that other code made: since then {names} changed. Give another folder, or code='ignore' if "
+            "no result can differ"
+        )
+    if changed:
+        warnings.warn(
+            f"{names} changed since cells in {plan.folder} were made, and version is still {version!r}: change it if results can "
+            "differ, or give code='ignore', once, if they cannot",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    elif unknown and version is None:
+        warnings.warn(
+            f"nobody can tell whether {names} is still the code that made cells in {plan.folder}: its source cannot be read; name "
+            "the code with version=..., and change that with it",
+            RuntimeWarning,
+            stacklevel=3,
+        )

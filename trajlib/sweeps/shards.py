@@ -1,22 +1,35 @@
-"""The files of a sweep: bytes that depend on the content alone, written whole or not at all, in a folder held by one process."""
+"""The files of a sweep: bytes that depend on the content alone, written whole or not at all, in a folder held by one call."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import math
 import os
+import threading
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .. import _validate
+
 LOG, HEADER = "log.jsonl", "cell.json"
 DIGEST = 64  # hexadecimal digits of SHA-256
+LONGEST = 14_000  # bits of an integer: Python writes and reads up to 4300 digits
+WINDOWS = os.name == "nt"
+PATIENCE = (
+    2.0  # seconds for which Windows may keep a file from being replaced, because a virus scanner or a backup reads it
+)
+CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # a file system that knows no fsync
+_held: set[str] = set()  # folders that this process is filling: locks of files do not tell threads apart
+_guard = threading.Lock()
 
 
 def pack(results: Mapping[str, Any], header: bytes) -> bytes:
@@ -32,7 +45,7 @@ def archive(arrays: Mapping[str, Any], member: str, header: bytes) -> bytes:
     for name in sorted(arrays, key=str):
         if not isinstance(name, str) or not name.isidentifier():
             raise TypeError(f"names of arrays must be identifiers such as 'loss', got {name!r}")
-        array = np.asarray(arrays[name], order="C")
+        array = np.asarray(_validate.unmasked(name, arrays[name]), order="C")
         if array.dtype.hasobject:
             raise TypeError(f"{name} must be an array of numbers or strings, got objects: {arrays[name]!r:.80}")
         buffer = io.BytesIO()
@@ -59,18 +72,21 @@ def intact(data: bytes) -> str:
 
 
 def write(path: Path, data: bytes) -> None:
-    """The whole file or none, also after a power cut."""
+    """The whole file or none, also after a power cut where system, disk and file system allow to ask for that."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+            _to_disk(file.fileno())
+        _replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
-    if os.name == "posix":  # elsewhere a folder cannot be opened
+    with suppress(
+        OSError
+    ):  # the name, too; Windows cannot open a folder, network drives cannot sync one, and the data are safe
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -78,30 +94,69 @@ def write(path: Path, data: bytes) -> None:
             os.close(folder)
 
 
+def _to_disk(number: int) -> None:
+    """Ask for the data to be on the disk itself; that a file system cannot do so is no reason to lose them."""
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(number, fcntl.F_FULLFSYNC)  # type: ignore[attr-defined]  # macOS, where fsync leaves them in the drive's cache
+        return
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in CANNOT:
+            raise
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return os.replace(temporary, path)
+        except PermissionError:
+            if not WINDOWS or time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
 @contextmanager
 def held(folder: Path) -> Iterator:
-    """The folder for this process alone while it writes. Gives the log, opened to append."""
+    """The folder for this call alone while it writes. Gives the log, opened to append."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOG, "a", encoding="utf-8") as log:
-        try:
-            import fcntl
+    place = os.path.normcase(os.path.realpath(folder))
+    with _guard:  # before the log is opened: closing it would let go of the other thread's lock
+        if place in _held:
+            raise RuntimeError(f"another thread is filling {folder}: wait for it, or give another folder")
+        _held.add(place)
+    try:
+        with open(folder / LOG, "ab", buffering=0) as log:
+            try:
+                import fcntl
 
-            fcntl.lockf(
-                log, fcntl.LOCK_EX | fcntl.LOCK_NB
-            )  # gone with the process, however that ends; workers inherit none
-        except (BlockingIOError, PermissionError):
-            raise RuntimeError(f"another process is filling {folder}: wait for it, or give another folder") from None
-        except (ImportError, OSError):
-            pass  # Windows; a file system without locks
-        for left in folder.glob("*.tmp"):
-            left.unlink(missing_ok=True)
-        yield log
+                fcntl.lockf(
+                    log, fcntl.LOCK_EX | fcntl.LOCK_NB
+                )  # gone with the process, however that ends; workers inherit none
+            except (BlockingIOError, PermissionError):
+                raise RuntimeError(
+                    f"another process is filling {folder}: wait for it, or give another folder"
+                ) from None
+            except (ImportError, OSError):
+                pass  # Windows; a file system without locks
+            for left in folder.glob("*.tmp"):
+                with suppress(OSError):
+                    left.unlink()
+            yield log
+    finally:
+        with _guard:
+            _held.discard(place)
 
 
 def plain(name: str, value):
     """A parameter as it is stored: Python's own types, lists as tuples."""
     if isinstance(value, np.generic):
         value = value.item()
+    if type(value) is int and value.bit_length() > LONGEST:
+        raise ValueError(f"{name} must not have more than 4300 digits, got an integer of {value.bit_length()} bits")
     if value is None or type(value) in (bool, int, str) or (type(value) is float and math.isfinite(value)):
         return value
     if isinstance(value, list | tuple):
@@ -109,9 +164,16 @@ def plain(name: str, value):
     raise TypeError(f"{name} must be a finite number, a string, bool, None or a tuple of these, got {value!r}")
 
 
+def same(value):
+    """Equal for equal parameters, and for no others: 1, 1.0 and numpy's 1 are one number, and so are 0.0 and -0.0; True is none."""
+    if isinstance(value, tuple):
+        return tuple(same(entry) for entry in value)
+    return (bool, value) if isinstance(value, bool) else value
+
+
 def key(cell: dict) -> frozenset:
-    """Equal for equal parameters: 1 finds 1.0."""
-    return frozenset((name, plain(name, value)) for name, value in cell.items())
+    """Equal for cells with equal parameters."""
+    return frozenset((name, same(plain(name, value))) for name, value in cell.items())
 
 
 def text(value) -> str:
@@ -120,5 +182,6 @@ def text(value) -> str:
 
 
 def file(cell: dict) -> str:
-    """Name of a cell's file. It depends on the parameters alone, so it stays when the grid grows; any file system takes it."""
+    """Name of a cell's file, which any file system takes. It depends on the cell alone, so it stays when the grid grows; but 1 and 1.0
+    make different names: where a cell is known already, its own spelling counts."""
     return hashlib.sha256(text(cell).encode()).hexdigest()[:32] + ".npz"

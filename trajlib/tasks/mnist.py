@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import math
 import os
+import queue
+import tempfile
 import threading
+import time
 import warnings
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +36,8 @@ MIRRORS = [
 """Where the files are downloaded from, the first that has them."""
 TIMEOUT = 20.0
 """Seconds without an answer after which the next mirror is asked."""
+GRACE, SLOWEST = 30.0, 100_000
+"""A whole file may take so many seconds, and one more for so many bytes of its content; then the next mirror is asked."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class _File:
     name: str
     shape: tuple[int, ...]
     sha256: str  # of the decompressed bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of the content: the header, and one a pixel or label."""
+        return 4 + 4 * len(self.shape) + math.prod(self.shape)
 
 
 FILES = (
@@ -71,7 +81,8 @@ def mnist(n: int | None = None, *, progress: bool | None = None) -> Task:
 
     The four files are looked for in the cache folder, as ``train-images-idx3-ubyte.gz`` or, not compressed, as
     ``train-images-idx3-ubyte``, and so on. What is missing or damaged is downloaded (11 MB in all) and stored there. The folder
-    is the one that the environment variable ``TRAJLIB_DATA`` names, or else the user's own cache folder; it may be read-only.
+    is the one that the environment variable ``TRAJLIB_DATA`` names, or else the user's own cache folder; it may be read-only. A mirror
+    that does not answer, or takes too long altogether, is given up for the next one.
 
     Parameters
     ----------
@@ -136,7 +147,13 @@ def cache_folder() -> Path:
     Returns
     -------
     Path
-        It need not exist yet.
+        It need not exist yet. A user without a home folder (no ``HOME``, unknown to the system, as in some containers) gets one of their
+        own among the temporary files.
+
+    Raises
+    ------
+    ValueError
+        If ``TRAJLIB_DATA`` begins with ``~`` and no home folder is known.
 
     Examples
     --------
@@ -145,10 +162,19 @@ def cache_folder() -> Path:
     """
     named = os.environ.get("TRAJLIB_DATA")
     if named:
-        return Path(named).expanduser().absolute()
+        try:
+            return Path(named).expanduser().absolute()
+        except RuntimeError:
+            raise ValueError(
+                f"TRAJLIB_DATA must be a folder, got {named!r}, but no home folder is known; give the whole path"
+            ) from None
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("trajlib", appauthor=False))
+    with suppress(RuntimeError):  # no home folder; older versions of platformdirs answer "~/.cache/trajlib"
+        folder = Path(platformdirs.user_cache_dir("trajlib", appauthor=False))
+        if folder.is_absolute():
+            return folder
+    return Path(tempfile.gettempdir()) / f"trajlib-{os.getuid() if hasattr(os, 'getuid') else 'data'}"
 
 
 def parse_idx(data: bytes, name: str = "data") -> np.ndarray:
@@ -170,6 +196,8 @@ def parse_idx(data: bytes, name: str = "data") -> np.ndarray:
     ------
     ValueError
         If the header is not that of unsigned bytes, or the length of ``data`` is not what it says.
+    TypeError
+        If ``data`` are not bytes.
 
     References
     ----------
@@ -180,6 +208,8 @@ def parse_idx(data: bytes, name: str = "data") -> np.ndarray:
     >>> parse_idx(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
     array([7, 2, 1], dtype=uint8)
     """
+    if not isinstance(data, bytes | bytearray):
+        raise TypeError(f"{name} must be bytes, got {type(data).__name__}")
     if len(data) < 4 or data[:3] != b"\x00\x00\x08" or data[3] == 0:
         raise ValueError(f"{name} must start with the idx header 00 00 08 <number of axes>, got {data[:4].hex(' ')!r}")
     start = 4 + 4 * data[3]
@@ -218,7 +248,7 @@ def _cached(file: _File, folder: Path) -> bytes | None:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            damaged.append(f"{path} cannot be read ({error.strerror})")
+            damaged.append(f"{path} cannot be read ({error.strerror or error})")
         except ValueError as error:
             damaged.append(f"{path} is damaged: {error}")
     if damaged:
@@ -249,7 +279,7 @@ def _downloaded(file: _File, folder: Path, mirrors: list[str], progress: bool | 
     for mirror in tuple(mirrors):
         url = f"{mirror.rstrip('/')}/{file.name}.gz"
         try:
-            data = _get(url, file.name, progress)
+            data = _get(url, file, progress)
             content = _checked(file, data)
         except (OSError, ValueError) as error:
             failures.append(f"  {url}: {_reason(error)}")
@@ -266,26 +296,71 @@ def _downloaded(file: _File, folder: Path, mirrors: list[str], progress: bool | 
     )
 
 
-def _get(url: str, name: str, progress: bool | None) -> bytes:
-    """Download into memory: no partial file can be left behind."""
-    import pooch
+class _TooSlow(OSError):
+    """The time for a file is over."""
 
-    bar = progress_bar(progress, 1, name)  # pooch sets the total when the answer arrives
+
+def _get(url: str, file: _File, progress: bool | None) -> bytes:
+    """Download into memory: no partial file can be left behind.
+
+    Another thread waits for the bytes and this one watches the clock: a server that sends one of them now and then, a header or a name
+    that never comes, no time-out of a single read sees.
+    """
+    limit = GRACE + file.size / SLOWEST
+    until = time.monotonic() + limit
+    parts: queue.SimpleQueue = queue.SimpleQueue()
+    given_up = threading.Event()
+    bar = progress_bar(progress, 1, file.name)
     if bar is not None:
         bar.unit, bar.unit_scale = "B", True
-    buffer = io.BytesIO()
+    threading.Thread(target=_fetch, args=(url, parts, given_up), daemon=True).start()
+    data = bytearray()
     try:
-        pooch.HTTPDownloader(progressbar=bar if bar is not None else False, chunk_size=1 << 16, timeout=TIMEOUT)(
-            url, buffer, None
-        )
+        while True:
+            try:
+                part = parts.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                raise _TooSlow(f"too slow: {len(data)} bytes in {limit:.0f} seconds") from None
+            if part is None:
+                return bytes(data)
+            if isinstance(part, BaseException):
+                raise part
+            if isinstance(part, int):
+                if bar is not None:
+                    bar.reset(part)
+                continue
+            data += part
+            if len(data) > 2 * file.size + (1 << 16):
+                raise ValueError(f"more than twice the {file.size} bytes of its content")
+            if bar is not None:
+                bar.update(len(part))
     finally:
+        given_up.set()
         if bar is not None:
             bar.close()
-    return buffer.getvalue()
+
+
+def _fetch(url: str, parts: queue.SimpleQueue, given_up: threading.Event) -> None:
+    """Put the length and the bytes that a server sends into a queue, then None, or what went wrong."""
+    import requests
+
+    try:
+        with requests.get(url, stream=True, timeout=TIMEOUT) as answer:
+            answer.raise_for_status()
+            parts.put(int(answer.headers.get("Content-Length", 0)))
+            for part in answer.iter_content(1 << 16):
+                if given_up.is_set():
+                    return
+                parts.put(part)
+        parts.put(None)
+    except Exception as error:
+        parts.put(error)
 
 
 def _reason(error: Exception) -> str:
     """A failure in a few words; those of the HTTP library run over several lines."""
+    if isinstance(error, _TooSlow):
+        return str(error)
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status is not None:
         return f"HTTP status {status}"
@@ -306,7 +381,7 @@ def _store(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         warnings.warn(
-            f"{path.name} was downloaded but cannot be stored in {path.parent} ({error.strerror}): the next call will download it "
+            f"{path.name} was downloaded but cannot be stored in {path.parent} ({error.strerror or error}): the next call will download it "
             "again; TRAJLIB_DATA names another folder",
             RuntimeWarning,
             stacklevel=5,

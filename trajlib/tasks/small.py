@@ -47,18 +47,19 @@ class Task(
     x : ndarray (n, d), float64
         Training inputs.
     y : ndarray (n,), int64 or float64
-        Class labels 0, 1, ... (int64), or values to regress on (float64).
+        Class labels 0, 1, ..., K - 1 (int64), or values to regress on (float64).
     x_test, y_test : ndarray
         The same for the held-out samples; may be empty.
     class_names, feature_names : tuple of str, optional
-        Names for figures.
+        Names for figures. ``class_names`` also says how many classes there are: one of them may then be missing from the samples, as from
+        a part of a data set. Without them every label up to the largest must occur, in the training or the test part.
 
     Raises
     ------
     TypeError
         If ``x`` is not float64 or ``y`` neither int64 nor float64: nothing is converted in silence.
     ValueError
-        If shapes disagree, a value is nan or inf, or a label is negative.
+        If shapes disagree, a value is nan or inf, or labels are not 0, 1, ..., K - 1.
 
     Examples
     --------
@@ -76,6 +77,11 @@ class Task(
     feature_names: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self):
+        for names in ("class_names", "feature_names"):
+            given = getattr(self, names)
+            if not isinstance(given, tuple | list | np.ndarray) or np.ndim(given) != 1:
+                raise TypeError(f"{names} must be a tuple of str, got {_validate.shown(given)}")
+            object.__setattr__(self, names, tuple(map(str, given)))
         if (self.x_test is None) != (self.y_test is None):
             raise ValueError("x_test and y_test go together: give both or neither")
         if (
@@ -94,7 +100,7 @@ class Task(
                 raise TypeError(f"{error}; or use Task.from_arrays, which converts") from None
             if x.ndim != 2:
                 raise ValueError(f"x{suffix} must have shape (n, d), got {x.shape}")
-            if not isinstance(y, np.ndarray) or y.dtype not in (np.int64, np.float64):
+            if not isinstance(_validate.unmasked("y" + suffix, y), np.ndarray) or y.dtype not in (np.int64, np.float64):
                 kind = y.dtype if isinstance(y, np.ndarray) else type(y).__name__
                 raise TypeError(
                     f"y{suffix} must be an array of int64 (labels) or float64 (values), got {kind}; "
@@ -109,6 +115,7 @@ class Task(
             raise ValueError("x must hold at least one sample")
         if self.x_test.shape[1] != self.x.shape[1] or self.y_test.dtype != self.y.dtype:
             raise ValueError("training and test part must have the same features and the same kind of target")
+        self._check_labels()
         for name in (
             "x",
             "y",
@@ -249,6 +256,20 @@ class Task(
         frame["part"] = np.repeat(["train", "test"], [len(self.y), len(self.y_test)])
         return frame
 
+    def _check_labels(self) -> None:
+        if not self.is_classification:
+            return
+        present = np.unique(np.concatenate([self.y, self.y_test]))
+        names = len(self.class_names)
+        if names and present[-1] >= names:
+            raise ValueError(f"labels must be below {names}, the number of class_names, got {present[-1]}")
+        if not names and present[-1] != len(present) - 1:
+            raise ValueError(
+                f"labels must be 0, 1, ..., K - 1 without a gap, got {_validate.shown(present.tolist())}: a class that no sample has "
+                "would take an output of the network all the same. Number them with np.unique(labels, return_inverse=True)[1], of "
+                "both parts together, or, if a class is only missing from these samples, name all classes in class_names"
+            )
+
     @property
     def is_classification(self) -> bool:
         """Whether targets are labels."""
@@ -256,9 +277,11 @@ class Task(
 
     @property
     def n_classes(self) -> int:
-        """Number of classes (largest label + 1); 0 for regression."""
+        """Number of classes, by their names or else the largest label + 1; 0 for regression."""
         if not self.is_classification:
             return 0
+        if self.class_names:
+            return len(self.class_names)
         return int(max(self.y.max(), self.y_test.max(initial=0))) + 1
 
     @property
@@ -389,6 +412,7 @@ def plane(kind: str = "parabola", n: int = 50, seed: int = 0, *, n_test: int = 1
     """
     _validate.choice("kind", kind, PLANES)
     n, n_test = _validate.count("n", n, 1), _validate.count("n_test", n_test)
+    _validate.fit_in_memory("the points", 3 * (n + n_test), "take fewer")
     rng = np.random.Generator(np.random.PCG64(_validate.count("seed", seed)))
     x, x_test = rng.uniform(-2.0, 2.0, (n, 2)), rng.uniform(-2.0, 2.0, (n_test, 2))
     y, y_test = PLANES[kind](*x.T), PLANES[kind](*x_test.T)
