@@ -175,13 +175,13 @@ def main() -> None:
         inputs = library
         if page.stem == "intro":
             inputs += "".join(nbformat.writes(committed(other)) for other in chapters() if other != page)
-        if target.is_file() and stamp.is_file() and stamp.read_text() == state(page, inputs):
+        if target.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == state(page, inputs):
             notebook = committed(page)
         else:
             print(f"executing {page.relative_to(ROOT)} ...", flush=True)
             notebook = execute(page)
         target.write_text(installing(page, notebook), encoding="utf-8")
-        stamp.write_text(state(page, inputs))
+        stamp.write_text(state(page, inputs), encoding="utf-8")
 
 
 def state(page: Path, inputs: str) -> str:
