@@ -21,14 +21,15 @@ export TRAJLIB_PROGRESS := off
 
 # What a chapter's output depends on beside its own text: jupyter-cache looks at the code cells alone. (The compiled kernels
 # need no such care: the text of the engine is part of their key.)
-INPUTS := trajlib data constraints.txt
+# The records of runs with another seed are not among it.
+INPUTS := trajlib $(filter-out data/reseed.json,$(sort $(wildcard data/*))) constraints.txt
 FORGET_PAGES := $(PY) tools/fingerprint.py --stamp _build/.inputs \
 	--clear _build/.jupyter_cache _build/.doctrees _build/html _build/jupyter_execute -- $(INPUTS) $(filter-out book/intro.ipynb,$(wildcard book/*.ipynb))
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book notebooks test lint bench mnist clean
+.PHONY: help book notebooks reseed test lint bench mnist clean
 
 help:  ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -41,8 +42,11 @@ book: $(VENV)/.installed-book  ## build the book, executing what changed; OUTPUT
 notebooks: $(VENV)/.installed-book  ## execute the chapters that changed into book/*.ipynb
 	$(PY) tools/execute_notebooks.py $(INPUTS)
 
-test: $(VENV)/.installed-test  ## run the tests; ARGS='-k name -x' goes to pytest
-	$(PY) -m pytest $(ARGS)
+reseed: $(VENV)/.installed-book  ## run the chapters that changed with another seed, and record their verdicts in data/reseed.json
+	$(PY) tools/reseed.py
+
+test: $(VENV)/.installed-test  ## run the tests, on all cores; ARGS='-k name -x' goes to pytest ('-n 0' for one process)
+	$(PY) -m pytest -n logical --maxprocesses=8 $(ARGS)
 
 lint: $(VENV)/.installed-test  ## check format, style and types
 	$(PY) -m ruff format --check .

@@ -1,4 +1,4 @@
-"""Shared by all tests: the plain-Python specification is importable, progress bars are off; the built book, and a browser."""
+"""Shared by all tests: the plain-Python specification is importable, progress bars are off; several workers; the built book; a browser."""
 
 import os
 import re
@@ -8,19 +8,71 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("TRAJLIB_PROGRESS", "off")
 sys.path.insert(0, str(Path(__file__).parent))
 from laboratory import LAB, PAGE
 
+from trajlib.engines import n_threads
+
 ROOT = Path(__file__).parents[1]
+
+# Workers share the cores; what runs in processes of its own inherits this. No bit depends on it.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if WORKERS > 1:
+    os.environ.setdefault("TRAJLIB_THREADS", str(max(1, n_threads(None) // WORKERS)))
+
+
+def pytest_collection_modifyitems(config, items):
+    """Mark what is about the pages as readers get them. With several workers chapters come first: the long tests must not be the last."""
+    for item in items:
+        if {"html", "published", "colab", "browser"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.pages)
+    if WORKERS > 1:
+        items.sort(key=lambda item: item.get_closest_marker("chapter") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A worker takes a file of tests at a time, whose fixtures are made once, but of the chapters one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return nodeid if file.endswith("test_notebooks.py") else file
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
-def html():
+def once(tmp_path_factory):
+    """once(name, make): what ``make()`` does is done by one worker in a run of the tests; the others wait for it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def do_once(name, make):
+        with FileLock(shared / f"{name}.lock"):
+            done = shared / f"{name}.done"
+            if not done.exists():
+                make()
+                done.touch()
+
+    return do_once
+
+
+@pytest.fixture(scope="session")
+def html(once):
     """The book, built (or brought up to date) by the target that a reader uses, from the outputs that test_notebooks finds again."""
-    done = subprocess.run(["make", "book", "OUTPUTS=committed"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+
+    def build():
+        command = ["make", "book", "OUTPUTS=committed"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+
+    once("html", build)
     return ROOT / "_build" / "html"
 
 

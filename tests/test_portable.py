@@ -23,10 +23,13 @@ import trajlib
 from trajlib.companion import claims
 
 ROOT = Path(__file__).parents[1]
+BOOK = ROOT / "book"
 sys.path.insert(0, str(ROOT / "tools"))
+import contents  # noqa: E402
 import execute_notebooks  # noqa: E402
 import install_cell  # noqa: E402
 import portable_notebooks  # noqa: E402
+import reseed  # noqa: E402
 
 PAGES = portable_notebooks.pages()
 CHAPTERS = {claim.chapter for claim in claims.load()}
@@ -48,6 +51,21 @@ def installing(notebook):
 
 def test_every_chapter_has_one():
     assert CHAPTERS <= {page.stem for page in PAGES}
+
+
+@each
+def test_front_matter_tells_what_the_code_asks_for(page):
+    text = "\n".join(cell.source for cell in code(execute_notebooks.from_source(page)))
+    assert contents.needs(page).mnist == ("bundled_sweep" in text)
+    assert contents.needs(page).torch or not re.search(r"engine=.torch|import torch", text)
+
+
+@pytest.mark.parametrize("told", ["{tourch: true}", "{torch: 1}", "{labs: hero-lab}", "[torch]"])
+def test_front_matter_that_is_not_understood(told, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"---\nkernelspec: {{}}\ntrajlib: {told}\n---\n# Title\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"page\.md: trajlib in the front matter must be a mapping"):
+        contents.needs(page)
 
 
 @each
@@ -73,7 +91,7 @@ def test_nothing_but_markdown_and_the_chapter_is_left(page, portable):
 @each
 def test_size(page, portable):
     size = len(nbformat.writes(portable[page.stem]).encode())
-    assert size < (12e6 if portable_notebooks.needs_mnist(portable[page.stem]) else 3e6)
+    assert size < (12e6 if contents.needs(page).mnist else 3e6)
     # jupyter_server hands messages of up to 10 MiB to a kernel.
     assert all(len(cell.source) < 2.1e6 for cell in installing(portable[page.stem]))
 
@@ -81,7 +99,7 @@ def test_size(page, portable):
 @each
 def test_install_cell_is_silent_where_trajlib_is(page, portable, capfd):
     cells = installing(portable[page.stem]) + installing(nbformat.read(page.with_suffix(".ipynb"), as_version=4))
-    cells.append(install_cell.from_repository(page.stem, ("https://github.com/OWNER/NAME", "main")))
+    cells.append(install_cell.from_repository(page, ("https://github.com/OWNER/NAME", "main")))
     space = {}
     for cell in cells:
         exec(cell.source, space)
@@ -95,19 +113,19 @@ def test_install_cell_says_why_it_failed(portable, monkeypatch, found):
     asked = []
     monkeypatch.setattr("subprocess.run", lambda command, **_: asked.append(command) or failed)
     (carried,) = installing(portable["low-learning-rate"])
-    linked = install_cell.from_repository("scalar-embedding", ("https://github.com/OWNER/NAME", "main"))
+    linked = install_cell.from_repository(BOOK / "scalar-embedding.md", ("https://github.com/OWNER/NAME", "main"))
     for cell in (carried, linked):
         with pytest.raises(RuntimeError, match="could not be installed:\nERROR: no network"):
             exec(cell.source, {})
     assert asked[0][-1].endswith("-py3-none-any.whl[widgets]")
     assert asked[1][-1] == "trajlib[widgets,torch] @ https://github.com/OWNER/NAME/archive/refs/heads/main.zip"
     with pytest.raises(ModuleNotFoundError, match="download the notebook"):
-        exec(install_cell.from_repository("low-learning-rate", None).source, {})
+        exec(install_cell.from_repository(BOOK / "low-learning-rate.md", None).source, {})
 
 
 def test_committed_notebooks_have_to_follow_the_config(monkeypatch):
     monkeypatch.setattr(install_cell, "repository", lambda: ("https://github.com/OWNER/NAME", "main"))
-    page = ROOT / "book" / "low-learning-rate.md"
+    page = BOOK / "low-learning-rate.md"
     (difference,) = execute_notebooks.drifted(page)
     assert "--install-cells" in difference
     assert "@ https://github.com/OWNER/NAME/archive/" in execute_notebooks.installing(
@@ -116,7 +134,7 @@ def test_committed_notebooks_have_to_follow_the_config(monkeypatch):
 
 
 def test_markdown():
-    page = ROOT / "book" / "low-learning-rate.md"
+    page = BOOK / "low-learning-rate.md"
     directive = "```{admonition} Title\n:class: note\nOne.\n\nTwo {cite:p}`Benettin1980`.\n```\nThree"
     cited = "([Benettin et al., 1980](https://doi.org/10.1007/BF02128236))"
     assert portable_notebooks.plain(directive, page) == f"> **Title**\n>\n> One.\n>\n> Two {cited}.\nThree"
@@ -208,11 +226,7 @@ def installed(folder):
 
 ALL = os.environ.get("TRAJLIB_PORTABLE") == "all"
 # Those that need PyTorch last: the others have to do without it.
-RUNS = (
-    sorted(PAGES, key=lambda page: page.stem in install_cell.NEED_TORCH)
-    if ALL
-    else [ROOT / "book" / "low-learning-rate.md"]
-)
+RUNS = sorted(PAGES, key=lambda page: contents.needs(page).torch) if ALL else [BOOK / "low-learning-rate.md"]
 OLDER = ["numpy==2.1.*", "matplotlib==3.10.*", "ipywidgets==7.7.1"]  # as on Colab
 # PyTorch in the version of the constraints: another one may bring gigabytes.
 TORCH = re.findall(r"(?m)^torch==\S+", (ROOT / "constraints.txt").read_text(encoding="utf-8"))
@@ -249,7 +263,7 @@ nbformat.write(notebook, sys.argv[1])
 @pytest.mark.parametrize("page", RUNS, ids=lambda page: page.stem)
 def test_runs_from_an_upload_alone_with_another_seed(page, portable, colab, tmp_path):
     pip(colab, "uninstall", "--yes", "trajlib")
-    if page.stem in install_cell.NEED_TORCH:
+    if contents.needs(page).torch:
         assert pip(colab, "install", *TORCH).returncode == 0
     before = installed(colab)
     assert {"ipywidgets==7.7.1"} <= before and any(name.startswith("numpy==2.1.") for name in before)
@@ -273,9 +287,4 @@ def test_runs_from_an_upload_alone_with_another_seed(page, portable, colab, tmp_
     errors = [output["text"] for cell in code(executed) for output in cell.outputs if output.get("name") == "stderr"]
     assert errors == []
     if page.stem in CHAPTERS:
-        printed = {f["claim"]["id"]: f for f in claims.read(page.with_suffix(".ipynb"))["findings"]}
-        found = {f["claim"]["id"]: f for f in claims.read(upload)["findings"]}
-        assert found.keys() == printed.keys()
-        for name, now in found.items():
-            was = printed[name]
-            assert now["verdict"] == was["verdict"] or now["depends_on_seed"] or was["depends_on_seed"], (was, now)
+        assert reseed.contradictions(reseed.verdicts(page.with_suffix(".ipynb")), reseed.verdicts(upload)) == []

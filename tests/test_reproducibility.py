@@ -1,11 +1,8 @@
 """Chaotic trajectories, bit for bit: in any batch, on any number of threads, on a CPU without AVX or FMA, as the specification says."""
 
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
+import machine_code
 import numpy as np
 import pytest
 import specification
@@ -149,19 +146,10 @@ def test_golden_digests_can_fail(monkeypatch):
     assert golden.check() == {run.name: False}
 
 
-@pytest.mark.parametrize("cpu", ["generic", "haswell"])
-def test_golden_digests_with_other_machine_code(cpu, tmp_path):
-    """Numba told to compile for a plain x86-64 (SSE2, no AVX, no FMA), and for one with AVX2 and FMA."""
-    if sys.platform == "darwin" or os.uname().machine != "x86_64":
-        pytest.skip("needs an x86-64 processor")
-    if cpu == "haswell" and "avx2" not in Path("/proc/cpuinfo").read_text():
-        pytest.skip("needs a processor with AVX2")
-    environment = os.environ | {"NUMBA_CPU_NAME": cpu, "NUMBA_CACHE_DIR": str(tmp_path)}
-    if cpu == "generic":
-        environment["NUMBA_CPU_FEATURES"] = ""
-    code = "from trajlib import golden; print(all(golden.check().values()), len(golden.load()))"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True", str(len(golden.load()))]
+@pytest.mark.parametrize("processor", machine_code.WIDEST)
+def test_golden_digests_with_other_machine_code(processor, tmp_path):
+    code = "from trajlib.companion import golden; print(all(golden.check().values()), len(golden.load()))"
+    assert machine_code.printed_on(processor, code, tmp_path) == f"True {len(golden.load())}"
 
 
 def test_elementary_functions_are_accurate():

@@ -1,18 +1,24 @@
 """The GitHub workflows: well-formed, with few permissions and a time limit, and they name only what is there."""
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import contents  # noqa: E402
+
+TEST = ROOT / ".github" / "workflows" / "test.yml"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TARGETS = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 # Paths of the project as they occur in a workflow; /project is where the container sees the checkout.
-PATHS = re.compile(r"(?:(?<=/project/)|(?<![\w./-]))(\.ci/\w+(?:\.\w+)?|[\w-]+\.(?:md|txt|toml|yml))\b")
+PATHS = re.compile(r"(?:(?<=/project/)|(?<![\w./-]))((?:\.ci|tools)/\w+(?:\.\w+)?|[\w-]+\.(?:md|txt|toml|yml))\b")
 
 each = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 
@@ -75,7 +81,55 @@ def test_paths_exist(path):
 
 def test_paths_are_found():
     found = {name for path in WORKFLOWS for name in PATHS.findall(path.read_text(encoding="utf-8"))}
-    assert {".ci/run", ".ci/colab.py", "constraints.txt", "pyproject.toml", "CONTRIBUTING.md", "test.yml"} <= found
+    assert {".ci/run", ".ci/colab.py", "tools/contents.py", "constraints.txt", "pyproject.toml", "test.yml"} <= found
+
+
+def runs(job):
+    """The options of pytest in a job of the workflow test."""
+    (options,) = re.findall(r"^make test ARGS='(.*)'$", text_of(load(TEST)["jobs"][job]), re.MULTILINE)
+    return options
+
+
+def test_every_test_is_in_just_one_job():
+    """Whatever its marks: a test that executes a chapter, one of the pages, any other."""
+    expressions = {
+        job: re.search(r"-m (?:\"(.*?)\"|(\w+))", runs(job)).expand(r"\1\2") for job in ("units", "chapter", "pages")
+    }
+    for marks in (
+        {"chapter": True, "pages": False},
+        {"chapter": False, "pages": True},
+        {"chapter": False, "pages": False},
+    ):
+        taken = [job for job, expression in expressions.items() if eval(expression, {}, marks)]
+        assert len(taken) == 1, (marks, taken)
+
+
+def test_no_test_is_of_a_chapter_and_of_the_pages(request):
+    both = [
+        item.nodeid for item in request.session.items if {"chapter", "pages"} <= {m.name for m in item.iter_markers()}
+    ]
+    assert both == []
+
+
+def test_every_chapter_has_a_job():
+    done = subprocess.run(
+        [sys.executable, "-I", ROOT / "tools" / "contents.py"], capture_output=True, text=True, check=True
+    )
+    names = json.loads(done.stdout)
+    assert names == [page.stem for page in contents.chapters()] and done.stdout.count("\n") == 1
+    job = load(TEST)["jobs"]["chapter"]
+    assert job["strategy"]["matrix"]["chapter"] == "${{ fromJSON(needs.contents.outputs.chapters) }}"
+    assert "$(python3 tools/contents.py)" in text_of(load(TEST)["jobs"]["contents"])
+    ids = [f"test_printed_numbers_come_out_again[{name}]" for name in names]
+    for name in names:
+        part = runs("chapter").replace("${{ matrix.chapter }}", name).partition("-k ")[2].strip('"')
+        assert [test for test in ids if part in test] == [f"test_printed_numbers_come_out_again[{name}]"]
+
+
+def test_the_script_leaves_no_test_out():
+    """On one machine everything is run, in one go."""
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert re.findall(r"^make .*", script, re.MULTILINE) == ["make lint", "make test"]
 
 
 def test_pages_are_published_from_where_the_book_is_built():

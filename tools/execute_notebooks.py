@@ -16,25 +16,13 @@ from pathlib import Path
 import install_cell
 import jupytext
 import nbformat
+from contents import ROOT, chapters, needs
 from fingerprint import fingerprint
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-ROOT = Path(__file__).resolve().parent.parent
-BOOK = ROOT / "book"
 STAMPS = ROOT / "_build" / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-
-
-def chapters() -> list[Path]:
-    """The pages of the book that are MyST notebooks, those whose front matter names a kernel; the intro, which reads the others, last."""
-    pages = [page for page in sorted(BOOK.glob("*.md")) if "\nkernelspec:" in front_matter(page)]
-    return sorted(pages, key=lambda page: page.stem == "intro")
-
-
-def front_matter(page: Path) -> str:
-    text = page.read_text(encoding="utf-8")
-    return text[: text.find("\n---", 3)] if text.startswith("---\n") else ""
 
 
 def from_source(page: Path) -> NotebookNode:
@@ -60,8 +48,8 @@ def committed(page: Path) -> NotebookNode:
 def installing(page: Path, executed: NotebookNode) -> str:
     """The text of the .ipynb beside `page`: what was executed, with the cell that installs trajlib where that is enough to run it."""
     notebook = NotebookNode({**executed, "cells": list(executed.cells)})
-    if page.stem not in install_cell.NEED_FILES:
-        cell = install_cell.from_repository(page.stem, install_cell.repository())
+    if not needs(page).files:
+        cell = install_cell.from_repository(page, install_cell.repository())
         install_cell.before_first_code(notebook, [cell])
     nbformat.validate(notebook)
     return nbformat.writes(notebook) + "\n"
@@ -175,13 +163,13 @@ def main() -> None:
         inputs = library
         if page.stem == "intro":
             inputs += "".join(nbformat.writes(committed(other)) for other in chapters() if other != page)
-        if target.is_file() and stamp.is_file() and stamp.read_text() == state(page, inputs):
+        if target.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == state(page, inputs):
             notebook = committed(page)
         else:
             print(f"executing {page.relative_to(ROOT)} ...", flush=True)
             notebook = execute(page)
         target.write_text(installing(page, notebook), encoding="utf-8")
-        stamp.write_text(state(page, inputs))
+        stamp.write_text(state(page, inputs), encoding="utf-8")
 
 
 def state(page: Path, inputs: str) -> str:

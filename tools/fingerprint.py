@@ -32,12 +32,12 @@ def main() -> None:
     args = parser.parse_args()
 
     now = fingerprint(args.paths)
-    if args.stamp.is_file() and args.stamp.read_text() == now:
+    if args.stamp.is_file() and args.stamp.read_text(encoding="utf-8") == now:
         return
     for path in args.clear:
         shutil.rmtree(path, ignore_errors=True)
     args.stamp.parent.mkdir(parents=True, exist_ok=True)
-    args.stamp.write_text(now)
+    args.stamp.write_text(now, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,14 +8,12 @@ import base64
 from pathlib import Path
 
 import yaml
+from contents import ROOT, needs
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-ROOT = Path(__file__).resolve().parent.parent
 ID = "install"
 LINE, LINES = 1000, 2000  # of a wheel in one cell; a larger message to a kernel may be refused on the way
-NEED_FILES = {"benchmarks", "intro"}  # pages that show files of the project, which no installation brings
-NEED_TORCH = {"reproducibility", "scalar-embedding"}
 
 TITLE = "#@title Install trajlib; where it is installed, this cell does nothing"
 
@@ -58,8 +56,8 @@ if getattr(importlib.util.find_spec("trajlib"), "origin", None) is None:  # a fo
 {say}"""
 
 
-def extras(page: str) -> str:
-    return "widgets,torch" if page in NEED_TORCH else "widgets"
+def extras(page: Path) -> str:
+    return "widgets,torch" if needs(page).torch else "widgets"
 
 
 def repository() -> tuple[str, str] | None:
@@ -68,7 +66,7 @@ def repository() -> tuple[str, str] | None:
     return (named["url"].rstrip("/"), named.get("branch", "main")) if named.get("url") else None
 
 
-def from_repository(page: str, where: tuple[str, str] | None) -> NotebookNode:
+def from_repository(page: Path, where: tuple[str, str] | None) -> NotebookNode:
     """The cell of the committed notebook of `page`: it installs from the repository, or says what to do while there is none."""
     if where is None:
         return _cell(FROM_NOWHERE.format(title=TITLE, extras=extras(page)))
@@ -79,7 +77,7 @@ def from_repository(page: str, where: tuple[str, str] | None) -> NotebookNode:
     return _cell(FROM_REPOSITORY.format(title=TITLE, pip=PIP.format(what=what), say=say))
 
 
-def from_wheel(page: str, wheel: Path) -> list[NotebookNode]:
+def from_wheel(page: Path, wheel: Path) -> list[NotebookNode]:
     """The cells of a notebook that carries `wheel`: one, unless the wheel is so large that it has to be cut."""
     text = base64.b64encode(wheel.read_bytes()).decode("ascii")
     lines = [text[i : i + LINE] + "\n" for i in range(0, len(text), LINE)]

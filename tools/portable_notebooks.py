@@ -15,10 +15,10 @@ from pathlib import Path
 import execute_notebooks
 import install_cell
 import nbformat
+from contents import ROOT, chapters, listed, needs
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
-ROOT = Path(__file__).resolve().parent.parent
 MNIST = "data/mnist"  # large, and read by one chapter
 
 # What is left of MyST or of the book's own elements; code between backticks can hold none of it.
@@ -31,7 +31,7 @@ ELEMENT = re.compile(r"^<(?P<name>[a-z]+-(?:lab|check))\b[^>]*>\n(?P<body>(?:.*\
 
 def pages() -> list[Path]:
     """The pages that need nothing but trajlib."""
-    return [page for page in execute_notebooks.chapters() if page.stem not in install_cell.NEED_FILES]
+    return [page for page in chapters() if not needs(page).files]
 
 
 def build_wheel(folder: Path, mnist: bool) -> Path:
@@ -45,14 +45,10 @@ def build_wheel(folder: Path, mnist: bool) -> Path:
     return Path(wheel)
 
 
-def needs_mnist(notebook: NotebookNode) -> bool:
-    return any(cell.cell_type == "code" and "bundled_sweep" in cell.source for cell in notebook.cells)
-
-
 @functools.cache
-def install_cells(page: str, mnist: bool) -> list[NotebookNode]:
+def install_cells(page: Path) -> list[NotebookNode]:
     with tempfile.TemporaryDirectory() as folder:
-        return install_cell.from_wheel(page, build_wheel(Path(folder), mnist))
+        return install_cell.from_wheel(page, build_wheel(Path(folder), needs(page).mnist))
 
 
 def portable(page: Path) -> NotebookNode:
@@ -70,9 +66,7 @@ def portable(page: Path) -> NotebookNode:
             number = figure_numbers()[figure(cell)["name"]]
             cells.append(new_markdown_cell(f"**Figure {number}.** {plain(caption, page)}", id=f"{cell.id}-caption"))
     notebook.cells = cells
-    install_cell.before_first_code(
-        notebook, [NotebookNode(cell) for cell in install_cells(page.stem, needs_mnist(notebook))]
-    )
+    install_cell.before_first_code(notebook, [NotebookNode(cell) for cell in install_cells(page)])
     nbformat.validate(notebook)
     return notebook
 
@@ -83,7 +77,7 @@ def plain(text: str, page: Path) -> str:
     text = ELEMENT.sub(lambda found: f"*{found['body'].strip()}*", text)
     text = re.sub(r"\{cite:(t|p)\}`([^`]+)`", lambda found: cite(found[2].split(","), found[1] == "p"), text)
     text = re.sub(r"\{numref\}`([^`]+)`", lambda found: f"Figure {figure_numbers()[found[1]]}", text)
-    names = "|".join(re.escape(name) for name in toc())
+    names = "|".join(re.escape(name) for name in listed())
     text = re.sub(rf"\[([^]]+)\]\((?:{names})(?:\.md)?(?:#[\w-]+)?\)", r"\1", text)
     if foreign := FOREIGN.search(text):
         raise SystemExit(
@@ -120,11 +114,6 @@ def bibliography():
     return parse_file(str(ROOT / "book" / "references.bib"))
 
 
-@functools.cache
-def toc() -> list[str]:
-    return re.findall(r"book/([\w-]+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
-
-
 def figure(cell: NotebookNode) -> dict:
     return cell.metadata.get("mystnb", {}).get("figure", {})
 
@@ -132,8 +121,8 @@ def figure(cell: NotebookNode) -> dict:
 @functools.cache
 def figure_numbers() -> dict[str, int]:
     """The numbers that the figures have in the book, which counts through all its pages."""
-    sources = {page.stem: execute_notebooks.from_source(page) for page in execute_notebooks.chapters()}
-    cells = [cell for name in toc() if name in sources for cell in sources[name].cells]
+    sources = {page.stem: execute_notebooks.from_source(page) for page in chapters()}
+    cells = [cell for name in listed() if name in sources for cell in sources[name].cells]
     return {name: number for number, name in enumerate((figure(c)["name"] for c in cells if figure(c)), start=1)}
 
 

@@ -34,4 +34,6 @@ for name, run in RUNS.items():
     gd, w0 = golden.initial(run)
     final = tl.train(gd, w0, run["steps"], record=(), engine="cpu").final
     entries.append({"name": name, "run": run, "initial": golden.digest(w0), "final": golden.digest(final)})
-Path(__file__).parents[1].joinpath("data", "golden.json").write_text(json.dumps(entries, indent=1) + "\n")
+Path(__file__).parents[1].joinpath("data", "golden.json").write_text(
+    json.dumps(entries, indent=1) + "\n", encoding="utf-8"
+)

@@ -223,9 +223,7 @@ def expansion_panel(fit: ExpansionFit, ax: Axes | None = None) -> Figure:
     ax = plt.subplots()[1] if ax is None else ax
     ax.hist(fit.rate[fit.kept], bins=30, color=COLOURS["sky"], edgecolor="white")
     ax.set(xlabel=r"$\Lambda$ (per step)", ylabel="networks", title=f"{fit.kept.sum()} of {fit.kept.size} kept")
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    return figure
+    return ax.figure.figure  # that of a subfigure is the whole one; get_figure(root=True) is not in Matplotlib 3.9
 
 
 def losses_and_norms(

@@ -50,7 +50,7 @@ def digest(weights: np.ndarray) -> str:
 
 def load() -> tuple[GoldenRun, ...]:
     """The committed golden runs (data/golden.json)."""
-    return tuple(GoldenRun(**entry) for entry in json.loads(data_file("golden.json").read_text()))
+    return tuple(GoldenRun(**entry) for entry in json.loads(data_file("golden.json").read_text(encoding="utf-8")))
 
 
 def initial(run: dict) -> tuple[GradientDescent | SoftmaxMap, np.ndarray]:

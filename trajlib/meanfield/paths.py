@@ -8,6 +8,8 @@ sampling noise, which feeds back and grows.) States have as inner product the me
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 
 from .model import Setting
@@ -57,9 +59,11 @@ class PathFlow:
         from scipy.special import ndtri
         from scipy.stats import qmc
 
+        # SciPy before 1.15 knows the argument by its old name only
+        generator = {"rng" if "rng" in inspect.signature(qmc.Sobol).parameters else "seed": self._rng}
         parts = []
         for exponent, mirrored in ((half.bit_length() - 1, False), (half.bit_length() - 2, True)):
-            sobol = qmc.Sobol(SMOOTH, rng=self._rng)
+            sobol = qmc.Sobol(SMOOTH, **generator)
             z = ndtri(np.clip(sobol.random_base2(exponent), 1e-15, 1 - 1e-15)).T
             parts.append(np.concatenate([z, -z], axis=1) if mirrored else z)
         return np.concatenate(parts if self._cut else parts[1:], axis=1)
