@@ -14,14 +14,14 @@ os.environ.setdefault("TRAJLIB_PROGRESS", "off")
 sys.path.insert(0, str(Path(__file__).parent))
 from laboratory import LAB, PAGE
 
-from trajlib.engines import n_threads
-
 ROOT = Path(__file__).parents[1]
 
-# Workers share the cores; what runs in processes of its own inherits this. No bit depends on it.
+# Workers share the cores, so each computes on one thread, and so do the libraries beneath trajlib, whose threads would else wait for each
+# other. What a test runs in a process of its own, as a chapter, inherits this.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if WORKERS > 1:
-    os.environ.setdefault("TRAJLIB_THREADS", str(max(1, n_threads(None) // WORKERS)))
+    os.environ.setdefault("TRAJLIB_THREADS", "1")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(config, items):
