@@ -1,0 +1,1 @@
+"""Engines for maps of the user's own."""
