@@ -104,9 +104,9 @@ def compiles(functions: Functions, size: int) -> str | None:
     return _adapted(functions)[2]
 
 
-# What follows, up to ``_build``, knows no map. Where ``alone`` is false, a vector holds one number of LANES trajectories: entry a of tangent
-# vector j has a slot of its own, a * k + j, and what multiplies it is such a vector too. Where it is true, a vector holds entry a of LANES
-# tangent vectors of the one trajectory, slot a * K + j // LANES with K = ceil(k / LANES), and what multiplies them is the same for all.
+# What follows, up to ``_build``, knows no map. Where ``alone`` is false, a slot holds one number of LANES trajectories: entry a of tangent
+# vector j stands in slot a * k + j, and what multiplies it is such a slot too. Where it is true, a slot holds entry a of LANES tangent
+# vectors of the one trajectory, slot a * K + j // LANES with K = ceil(k / LANES), and what multiplies them is the same number for all.
 # Either way each number meets the same operations in the same order.
 
 
@@ -158,6 +158,7 @@ def _orthonormalise(state, work, p, k, alone):
     one = constant(0.0, 1)
     row = _strides(k, alone)[0]
     r0 = p * row
+    lane = load(work, (p + k) * row, one)  # 0, 1, 2, ...
     for i in range(k):
         own = i // LANES if alone else i
         square = one
@@ -168,29 +169,32 @@ def _orthonormalise(state, work, p, k, alone):
         odd = where_less(one + SHORT, norm, where_less(norm, one + LONG, one, one + 1.0), one + 1.0)
         if lane_of(odd, i % LANES) != 0.0 if alone else any_nonzero(odd):
             store(work, r0 + i * row + own, norm)
-            for lane in range(LANES):
-                number = own * LANES + lane
-                work[(r0 + i * row) * LANES + number] = _length(work, p, row * LANES, number, lane_of(norm, lane))
+            for number in range(own * LANES, (own + 1) * LANES):
+                at = (r0 + i * row) * LANES + number
+                work[at] = _length(work, p, row * LANES, number, work[at])
             norm = load(work, r0 + i * row + own, one)
-        inverse = where_less(norm, one + WIPED_OUT, one, 1.0 / norm)
+        scale = where_less(norm, one + WIPED_OUT, one, 1.0 / norm)
+        if alone:  # the other vectors of this slot stay as they are
+            off = lane - float(i % LANES)
+            scale = where_less(off * off, one + 0.5, scale, one + 1.0)
         for a in range(p):
-            unit = load(work, a * row + own, one) * inverse
-            if alone:
-                state[a * row * LANES + i] = lane_of(unit, i % LANES)
-            else:
-                store(state, a * row + i, unit)
-        # alone, the work space's copies of vectors that are done are spoilt: no matter
+            store(work, a * row + own, load(work, a * row + own, one) * scale)
         for c in range(own if alone else i + 1, row):
             dot = one
             for a in range(p):
-                dot = dot + _factor(state, a * row, i, one, alone) * load(work, a * row + c, one)
-            for a in range(p):
-                store(work, a * row + c, load(work, a * row + c, one) - dot * _factor(state, a * row, i, one, alone))
+                dot = dot + _factor(work, a * row, i, one, alone) * load(work, a * row + c, one)
             store(work, r0 + i * row + c, dot)
+            after = lane - float(i - c * LANES)  # positive for the vectors that come after the i-th, if it is alone
+            for a in range(p):
+                x = load(work, a * row + c, one)
+                less = x - dot * _factor(work, a * row, i, one, alone)
+                store(work, a * row + c, where_less(one, after, less, x) if alone else less)
         if alone:
             work[(r0 + i * row) * LANES + i] = lane_of(norm, i % LANES)
         else:
             store(work, r0 + i * row + i, norm)
+    for slot in range(p * row):
+        store(state, slot, load(work, slot, one))
 
 
 def _kernels(alone: bool, jit):
@@ -202,8 +206,8 @@ def _kernels(alone: bool, jit):
         _orthonormalise(state, work, p, k, alone)
 
     def settle(state, work, m0, p, k, t, interval, every, nonfinite, growth, triangle, first, lanes):
-        """What is to be done with tangent vectors at the end of step t: J V is formed from matrices at slot ``m0`` of the work space (or stands
-        there already, if negative), looked at, made orthonormal if it is time, and counted in.
+        """What is done with tangent vectors at the end of step t: J V is formed, from matrices at slot ``m0`` of the work space (if that
+        is negative, it stands there already), looked at, made orthonormal if it is time, and counted in.
 
         The product of the factors R_jj since the last logarithm stands at the end of the state.
         """
@@ -222,36 +226,40 @@ def _kernels(alone: bool, jit):
                         value = work[a * row * LANES + j * between + lane]
                         if value - value != 0.0 and nonfinite[first + lane, 1 + j] < 0:
                             nonfinite[first + lane, 1 + j] = t + 1
+        r0, g0, record = p * row * LANES, len(state) - k * width, t // every
+        counted = lanes if interval > 0 and record < growth.shape[2] else 0
         if interval == 0 or (t + 1) % interval != 0:
             for slot in range(p * row):
                 store(state, slot, load(work, slot, one))
-            return
-        _orthonormalise(state, work, p, k, alone)
-        r0, g0, record = p * row * LANES, len(state) - k * width, t // every
-        for lane in range(lanes if record < growth.shape[2] else 0):
-            largest = 0.0
-            for j in range(k):
-                largest = max(largest, work[r0 + j * row * LANES + j * between + lane])
-            for j in range(k):
-                factor_j = work[r0 + j * row * LANES + j * between + lane]
-                if factor_j < WIPED_OUT:
-                    factor_j = 0.0
-                elif factor_j < UNRESOLVED * largest:
-                    factor_j = math.nan
-                at = g0 + j * width + lane
-                product = state[at] * factor_j
-                if not LOW < product < HIGH:
-                    growth[first + lane, j, record] += math.log(state[at]) + math.log(factor_j)
-                    product = 1.0
-                if (t + 1) % every == 0:  # the next state is recorded
-                    growth[first + lane, j, record] += math.log(product)
-                    product = 1.0
-                state[at] = product
-        if triangle.size > 0:
-            for lane in range(lanes):
+        else:
+            _orthonormalise(state, work, p, k, alone)
+            for lane in range(counted):
+                largest = 0.0
+                for j in range(k):
+                    largest = max(largest, work[r0 + j * row * LANES + j * between + lane])
+                for j in range(k):
+                    stretch = work[r0 + j * row * LANES + j * between + lane]
+                    if stretch < WIPED_OUT:
+                        stretch = 0.0
+                    elif stretch < UNRESOLVED * largest:
+                        stretch = math.nan
+                    at = g0 + j * width + lane
+                    product = state[at] * stretch
+                    if not LOW < product < HIGH:
+                        growth[first + lane, j, record] += math.log(state[at]) + math.log(stretch)
+                        product = 1.0
+                    state[at] = product
+            for lane in range(lanes if triangle.size > 0 else 0):
                 for i in range(k):
                     for j in range(i, k):
-                        triangle[first + lane, t // interval, i, j] = work[r0 + i * row * LANES + j * between + lane]
+                        entry = work[r0 + i * row * LANES + j * between + lane]
+                        triangle[first + lane, t // interval, i, j] = entry
+        if (t + 1) % every == 0:  # the next state is recorded
+            for lane in range(counted):
+                for j in range(k):
+                    at = g0 + j * width + lane
+                    growth[first + lane, j, record] += math.log(state[at])
+                    state[at] = 1.0
 
     return jit(BEGIN)(begin), jit(SETTLE)(settle)
 
@@ -323,8 +331,8 @@ def _build(functions: Functions, tangent: bool) -> Dispatcher:
 
     @numba.njit(**JIT)
     def advance(
-        orthonormalise, settle, record, alone, state, x0, bounds, work, m0, here, vectors, start, stop, last, begin, every, snapshot, interval,
-        orthonormal, norm, weights, distance, nonfinite, growth, triangle,
+        orthonormalise, settle, record, alone, state, x0, bounds, work, m0, here, vectors, start, stop, last, begin, every,
+        snapshot, interval, orthonormal, norm, weights, distance, nonfinite, growth, triangle,
     ):  # fmt: skip
         """Move groups of trajectories from step ``start`` to ``stop``; ``CompiledRun`` says what the arrays are."""
         p, members = here.shape[0], nonfinite.shape[1]
@@ -385,9 +393,9 @@ def _build(functions: Functions, tangent: bool) -> Dispatcher:
 class CompiledRun:
     """One ensemble of a user's own map on its way.
 
-    Parameters are those of :class:`~trajlib.engines.fused.cpu.FusedRun`, with :class:`Functions` in place of a problem; ``record`` holds any
-    of norm, weights, copy_weights, distance and triangle. ``start`` is added to the t that the functions are given: the run may be a stretch
-    of a longer one. A step takes V to J(x, t) V, then x to step(x, t).
+    Parameters are those of :class:`~trajlib.engines.fused.cpu.FusedRun`, with :class:`Functions` in place of a problem; ``record`` holds
+    any of norm, weights, copy_weights, distance and triangle. ``start`` is added to the t that the functions are given: the run may be
+    a stretch of a longer one. A step takes V to J(x, t) V, then x to step(x, t).
 
     Growth is that of ``FusedRun``, with one rule more: where R_jj is below 1e-13 of the largest one, it is rounding, and growth is nan.
 
@@ -427,17 +435,16 @@ class CompiledRun:
         self.threads = n_threads(threads)
         self._alone = n < FEW * self.threads
         row, _, width = _strides.py_func(m if tangent else 0, self._alone)
-        groups = -(-n // width)
-        groups = min(
-            n, -(-groups // self.threads) * self.threads
-        )  # no thread is left without work for want of a few more
+        share = -(-n // width) / self.threads
+        groups = min(n, math.ceil(share) * self.threads)  # no thread is left without work for want of a few more
         self._bounds = np.linspace(0, n, groups + 1).astype(np.int64)
         self._x0 = p * row * LANES
         members = 1 if tangent else 1 + m
         self._state = aligned((groups, self._x0 + (members * p + (m if tangent else 0)) * width))
         self._state[:, self._x0 + members * p * width :] = 1.0
         self._vectors = self._state[:, : self._x0].reshape(groups, p, row * LANES // width, width)
-        self._vectors[:, :, :m] = np.eye(p, m)[:, :, None]  # lanes without a trajectory compute with what is harmless
+        if tangent:  # lanes without a trajectory compute with what is harmless
+            self._vectors[:, :, :m] = np.eye(p, m)[:, :, None]
         self._states = self._state[:, self._x0 : self._x0 + members * p * width].reshape(groups, members, p, width)
         for group, (first, end) in enumerate(itertools.pairwise(self._bounds)):
             some = slice(0, end - first)
@@ -486,9 +493,10 @@ class CompiledRun:
     def prepare(self) -> bool:
         """Compile what is not compiled yet; whether there was anything to do."""
         advance = _build(self._functions, self._tangent)
-        before = len(advance.signatures)
+        if advance.overloads:  # the arguments are of the same types in all runs
+            return False
         advance.compile(tuple(numba.typeof(a) for a in self._arguments(0, len(self._state), 0, 0, False)))
-        return len(advance.signatures) > before
+        return True
 
     def _arguments(self, first: int, end: int, start: int, stop: int, last: bool) -> tuple:
         """What ``advance`` is called with for groups first ... end - 1."""
@@ -496,11 +504,12 @@ class CompiledRun:
         row, _, width = _strides.py_func(m if self._tangent else 0, self._alone)
         rows = slice(self._bounds[first], self._bounds[end])
         out = (*self._out.values(), self._nonfinite, self._growth, self._triangle)
-        m0 = (p + m) * row
+        m0 = (p + m) * row + 1
         by_jacobian = self._tangent and self._functions.kind == "jacobian"
         work = aligned((m0 * LANES + (-(-p * p * width // LANES) * LANES if by_jacobian else 0),))
+        lanes = work.reshape(-1, LANES)
+        lanes[m0 - 1] = np.arange(LANES)
         if not self._alone:
-            lanes = work.reshape(-1, LANES)
             lanes[: p * row] = np.eye(p, row).reshape(-1, 1)
             lanes[m0:] = np.eye(p).reshape(-1, 1) if by_jacobian else 0.0
         return (
@@ -525,7 +534,8 @@ class CompiledRun:
         )
 
     def _call(self, first: int, end: int, start: int, stop: int, last: bool) -> None:
-        _build(self._functions, self._tangent)(*self._arguments(first, end, start, stop, last))
+        (compiled,) = _build(self._functions, self._tangent).overloads.values()
+        compiled.entry_point(*self._arguments(first, end, start, stop, last))  # looking at the types again takes .3 ms
 
     def advance(self, start: int, stop: int, last: bool) -> None:
         """Move everything from step ``start`` to ``stop``; record the state at ``stop`` if ``last``."""
