@@ -43,7 +43,8 @@ def result():
 
 
 @pytest.mark.parametrize(
-    "name", ["covariant", "digits", "embedding", "meanfield", "mnist_step", "series", "softmax_map", "stability"]
+    "name",
+    ["covariant", "digits", "embedding", "meanfield", "mnist_step", "own_maps", "series", "softmax_map", "stability"],
 )
 def test_other_results_are_what_their_runs_wrote(name):
     stored = json.loads((ROOT / "data" / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
@@ -172,3 +173,38 @@ def test_the_committed_result_of_covariant_vectors():
     assert results["exponents"]["us_per_step"]["median"] <= results["targets"]["exponents_us_per_step"] == 6
     for side in ("lyapynov", "clvlib"):
         assert results[f"vectors_{side}"]["times_trajlib"]["median"] > 10
+
+
+@pytest.fixture
+def own_maps(monkeypatch):
+    """benchmarks/own_maps.py as a module."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import own_maps
+
+    return own_maps
+
+
+def test_the_jacobians_of_the_five_maps_are_those_of_their_steps(own_maps):
+    h = 1e-6
+    for m in own_maps.MAPS.values():
+        x = own_maps.starts(m, 1)[0]
+        columns = [(m.step(x + h * e) - m.step(x - h * e)) / (2 * h) for e in np.eye(len(x))]
+        np.testing.assert_allclose(m.jacobian(x), np.column_stack(columns), atol=1e-7)
+
+
+def test_pynamicalsys_has_the_same_exponents_and_vectors(own_maps):
+    pytest.importorskip("pynamicalsys")
+    m = own_maps.MAPS["henon"]
+    off = own_maps.agreement(m, own_maps.theirs(m), 1000)
+    assert off["vectors_compared"] == 2 and off["vectors"] < 1e-10 and off["states"] == 0
+    assert off["exponents_times_steps"] < 10
+
+
+def test_the_committed_result_of_own_maps():
+    results = json.loads((ROOT / "data" / "benchmarks" / "own_maps.json").read_text(encoding="utf-8"))["results"]
+    for name in ("henon", "towel", "standard", "lorenz", "lattice"):
+        off = results[name]["agreement"]
+        assert off["states"] == 0 and off["vectors_compared"] > 0 and off["vectors"] < 1e-5
+        for quantity in ("exponents", "vectors"):
+            for ratio in ("one_over_pynamicalsys", "pynamicalsys_over_many"):
+                assert 0 < results[name][quantity][ratio]["median"] < math.inf

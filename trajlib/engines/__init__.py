@@ -288,10 +288,11 @@ def n_threads(threads: int | None) -> int:
     return os.cpu_count() or 1
 
 
-def from_disk_cache(decorated: Callable[[bool], Any], signature) -> Any:
+def from_disk_cache(decorated: Callable[[bool], Any], signature=None) -> Any:
     """A function compiled for a signature, from Numba's cache on disk where that works; where not, the user is warned.
 
-    ``decorated(cache)`` gives the dispatcher. Cache files that are empty, cut or overwritten are thrown away and written again.
+    ``decorated(cache)`` gives the dispatcher, or what is compiled already where no signature is given. Cache files of a dispatcher that are
+    empty, cut or overwritten are thrown away and written again.
     """
     import numba
 
@@ -304,7 +305,8 @@ def from_disk_cache(decorated: Callable[[bool], Any], signature) -> Any:
         function: Any = None
         try:
             function = decorated(True)
-            function.compile(signature)
+            if signature is not None:
+                function.compile(signature)
             return function
         except numba.core.errors.NumbaError:
             raise
@@ -312,8 +314,9 @@ def from_disk_cache(decorated: Callable[[bool], Any], signature) -> Any:
             reason = error
             with suppress(Exception):
                 function._cache.flush()
-    function = decorated(False)
-    function.compile(signature)  # a fault of the code itself, and not of the cache, comes up here again
+    function = decorated(False)  # a fault of the code itself, and not of the cache, comes up here again
+    if signature is not None:
+        function.compile(signature)
     warnings.warn(
         f"compiled code cannot be cached on disk ({reason}); every new process will compile it again, a few seconds each time. "
         "Set the environment variable NUMBA_CACHE_DIR to a folder that can be written to",

@@ -8,8 +8,8 @@ cross entropy: m = max_k a_k, e_k = exp(a_k - m), s = e_0 + e_1 + ..., delta_k =
 half squared error: delta_k = a_k - y_k, loss = sum_k delta_k delta_k / 2;
 g_j = (W2_j0 delta_0 + W2_j1 delta_1 + ...) act'(h_j); gradient terms x_i g_j, g_j, h_j delta_k, delta_k.
 Terms of the samples are added in sample order to 0; gradient = sum / divisor + decay * w with divisor n (cross entropy) or 1;
-w <- w - lr * gradient. The loss is sum / divisor, and with decay + (decay / 2) (w_0 w_0 + w_1 w_1 + ...). The order of the tangent terms is that of
-``_tangent_samples``, read from top to bottom.
+w <- w - lr * gradient. The loss is sum / divisor, and with decay + (decay / 2) (w_0 w_0 + w_1 w_1 + ...).
+The order of the tangent terms is that of ``_tangent_samples``, read from top to bottom.
 """
 
 from __future__ import annotations

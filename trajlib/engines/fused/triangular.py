@@ -101,6 +101,9 @@ def _on_threads(function, threads, each, fixed):
     """Call a function on parts of the networks; which parts changes no bit."""
     kernel, n = _compiled(function), len(each[0])
     cuts = np.unique(np.append(np.linspace(0, n, 4 * threads + 1).astype(int) // LANES * LANES, n))
+    if len(cuts) == 2:  # few networks: to wake a thread and to wait for it takes longer than a short piece
+        kernel(*each, *fixed)
+        return
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda a, b: kernel(*(array[a:b] for array in each), *fixed), cuts[:-1], cuts[1:]))
 
