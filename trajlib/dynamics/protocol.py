@@ -88,10 +88,12 @@ class OwnMap(Dynamics):
     def __init__(self, own: Any, w0: np.ndarray, tangent: bool):
         self.own, self.size, self.name = own, w0.shape[1], _name(own)
         step = _member(own, "step") or (own if callable(own) else None)
+        if step is own and not _compiled(own) and _compiled(own.__call__):
+            step = own.__call__
         if step is None:
             raise TypeError(f"the map must have step(x, t) or be callable, and {self.name} is neither; {EXAMPLE}")
         self._many = len(w0)
-        step_timed, self._step = self._adapted("step" if step is not own else "the map", step, 1, w0)
+        step_timed, self._step = self._adapted("step" if _member(own, "step") else "the map", step, 1, w0)
         derivative = _member(own, "jvp") or _member(own, "jacobian")
         if derivative is None and tangent:
             raise TypeError(f"the map must have a jacobian or a jvp, and {self.name} has none; {EXAMPLE}")
