@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Wrong arguments of every kind: one line from the library itself, never an error or a warning from inside."""
 
 import math

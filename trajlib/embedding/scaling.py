@@ -119,6 +119,7 @@ class EmbeddedCopies(
     Result,
     axes={
         "network copy record coordinate": "separation",
+        "network": "reason",
         "network coordinate": "explained_variance",
         "network copy record": "rms_distance",
         "network trajectory record coordinate": "coordinates",
