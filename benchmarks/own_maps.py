@@ -10,15 +10,13 @@ import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from unittest import mock
 
 import numba
 import numpy as np
 from _timing import interleaved, spread, write
 
+import trajlib as tl
 from trajlib.engines import n_threads
-from trajlib.engines.generic.compiled import CompiledRun, Functions
-from trajlib.stability import carrier, covariant
 
 OUTPUT = Path(__file__).resolve().parent.parent / "data" / "benchmarks" / "own_maps.json"
 ROUNDS, MANY, LOOP = 5, 256, 4
@@ -178,41 +176,13 @@ def starts(m: Map, n: int) -> np.ndarray:
 
 
 def lyapunov_spectrum(m: Map, w0: np.ndarray, steps: int) -> np.ndarray:
-    """All exponents of trajlib, (n, p)."""
-    n, p = w0.shape
-    vectors = np.broadcast_to(np.random.default_rng(0).standard_normal((p, p)), (n, p, p))
-    functions = Functions(m.step, m.jacobian, "jacobian", (False, False))
-    options = {"steps": steps, "every": steps, "record": (), "threads": None, "tangent": True, "interval": 1}
-    run = CompiledRun(functions, w0, vectors, **options)
-    run.advance(0, steps, True)
-    return run.results()["growth"][..., 0] / steps
+    """All exponents by trajlib, per step (n, p)."""
+    return tl.lyapunov_spectrum(m, w0, steps // 4 * 4, blocks=4, progress=False).exponents
 
 
-class CompiledCarrier(carrier.Carrier):
-    """What carries the trajectories and vectors of ``covariant_vectors``, by compiled functions."""
-
-    def __init__(self, *args, **options):
-        super().__init__(*args, **options)
-        self.fused = True
-
-    def __call__(self, rows, w, q, steps, *, snapshot=0, triangles=False, orthonormal=True):
-        (n, k, p), m = q.shape, self.gd
-        record = ({"weights", "copy_weights"} if snapshot else set()) | ({"triangle"} if triangles else set())
-        functions = Functions(m.step, m.jacobian, "jacobian", (False, False))
-        run = CompiledRun(
-            functions, w, q, steps=steps, every=max(1, steps), snapshot=snapshot or steps + 1, record=record,
-            threads=self.threads, tangent=True, interval=1, orthonormal=orthonormal,
-        )  # fmt: skip
-        run.advance(0, steps, True)
-        out = run.results()
-        states = out.get("snapshots", np.empty((n, 1 + k, 0, p)))
-        return carrier.Stretch(out["reference"], out["copies"], states, out.get("triangle", np.empty((n, 0, k, k))))
-
-
-def covariant_vectors(m: Map, w0: np.ndarray, steps: int) -> covariant.CovariantVectors:
+def covariant_vectors(m: Map, w0: np.ndarray, steps: int):
     """Covariant vectors of trajlib, a fifth of the steps at either end being transients."""
-    with mock.patch.object(covariant, "Carrier", CompiledCarrier):
-        return covariant.covariant_vectors(m, w0, steps, progress=False)
+    return tl.covariant_vectors(m, w0, steps, progress=False)
 
 
 def theirs(m: Map):

@@ -126,7 +126,7 @@ def test_specification_for_every_network(activation, loss, decay):
 
 @pytest.mark.parametrize("n", [1, 5, 8, 13])
 def test_specification_for_sample_counts_that_fill_no_block(n):
-    task = tl.Task("part", x=TASK.x[:n].copy(), y=TASK.y[:n].copy())
+    task = tl.Task("part", x=TASK.x[:n].copy(), y=TASK.y[:n].copy(), class_names=TASK.class_names)
     gd = tl.GradientDescent(NET, task, lr=1.0)
     w0 = NET.init(2, seed=1)
     rest = (task.x.tolist(), gd.targets.tolist(), (4, 10, 3), "sigmoid", "cross_entropy", 0.0)

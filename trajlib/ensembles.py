@@ -16,7 +16,7 @@ from .engines import records as _records
 from .progress import Interrupted
 from .results import Result
 
-__all__ = ["Divergence", "Interrupted", "Trajectories", "diverge", "perturb", "train"]
+__all__ = ["Divergence", "Trajectories", "diverge", "perturb", "train"]
 
 
 @dataclass(frozen=True, eq=False)

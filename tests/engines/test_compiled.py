@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from trajlib.engines.fused.lanes import LANES
-from trajlib.engines.generic.compiled import CompiledRun, Functions, compiles
+from trajlib.engines.generic.compiled import CompiledRun, Functions, _build, compiles
 
 GOLDEN = np.log((3 + np.sqrt(5)) / 2)
 
@@ -394,7 +394,10 @@ def test_compiled_once_for_each_map_and_measured():
     functions, w, v = setting("henon", 3, 2)
     functions = functions._replace(step=numba.njit(henon.py_func))
     one = CompiledRun(functions, w, v, steps=5, every=1, record=(), threads=1, tangent=True, interval=1)
-    assert one.prepare() and not one.prepare() and one.seconds_per_step > 0
+    before = _build(functions, True).nopython_signatures
+    one.prepare()
+    assert not before and len(_build(functions, True).nopython_signatures) == 1 and one.seconds_per_step > 0
     assert one.description == "compiled map (Numba), 1 thread"
     other = CompiledRun(functions, w[:1], v[:1], steps=5, every=1, record={"weights"}, threads=2, tangent=True)
-    assert not other.prepare() and other.description.endswith("2 threads")
+    other.prepare()
+    assert len(_build(functions, True).nopython_signatures) == 1 and other.description.endswith("2 threads")

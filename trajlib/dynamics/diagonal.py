@@ -75,7 +75,7 @@ class DiagonalNetwork(Dynamics):
 
     @property
     def shared_loss(self) -> bool:
-        """Always: networks of a batch differ in their learning rates alone."""
+        """Yes, since networks of a batch differ in their learning rates alone."""
         return True
 
     def check_rows(self, lead: tuple[int, ...]) -> None:

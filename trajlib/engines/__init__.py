@@ -143,7 +143,7 @@ class Plan(NamedTuple):
     steps, every, snapshot : int
         Steps in all, between records, and between records of states.
     record : frozenset of str
-        Names of :data:`RECORDS` that the engine makes itself.
+        Names of ``RECORDS`` that the engine makes itself.
     tangent : bool
         Whether the copies are tangent vectors.
     interval : int

@@ -19,6 +19,8 @@ from .carrier import Carrier, Stopped, starting_vectors
 __all__ = ["Spectrum", "lyapunov_spectrum"]
 
 LEAST_BLOCKS = 4
+NEUTRAL = 1e-4
+"""Share of the largest exponent's modulus above which no sum of exponents counts as 0, however large its error."""
 ALIGNED = 1e-3
 """Part of an exponent by which the alignment of the first vectors may have moved it and it still counts as converged."""
 
@@ -79,8 +81,9 @@ class Spectrum(
     def kaplan_yorke(self) -> np.ndarray:
         """Kaplan-Yorke dimension, (n,): j + (λ1 + ... + λj) / \\|λj+1\\| with the last j whose sum is not negative.
 
-        A sum counts as 0 where it is nearer to 0 than its error: twice its standard error, and rounding. So a rotation of the plane has 2
-        and the identity p. 0 where the largest exponent is negative; nan where an exponent that is needed is not resolved, and where all
+        A sum counts as 0 where it is nearer to 0 than its error: rounding, and twice its standard error, as far as that is below 1e-4 of
+        the largest exponent's modulus (a larger one says only that the run is short). So a rotation of the plane has 2 and the identity
+        p. 0 where the largest exponent is negative; nan where an exponent that is needed is not resolved, and where all
         k computed exponents sum to a positive number and k < p.
         """
         order = np.argsort(-self.exponents, axis=1, kind="stable")  # nan last
@@ -91,9 +94,9 @@ class Spectrum(
             sums = np.cumsum(ordered, axis=1)
             of_sums = np.cumsum(growth, axis=1)
             error = 2 * of_sums.std(axis=-1, ddof=1) / np.sqrt(blocks) if blocks > 1 else np.zeros((n, k))
-            error = np.where(np.isfinite(error), error, 0.0) + 1e-12 * np.maximum(
-                1.0, np.cumsum(np.abs(ordered), axis=1)
-            )
+            size = np.where(np.isfinite(ordered), np.abs(ordered), 0.0)
+            error = np.minimum(np.where(np.isfinite(error), error, 0.0), NEUTRAL * size.max(axis=1, keepdims=True))
+            error += 1e-12 * np.maximum(1.0, np.cumsum(size, axis=1))
             sums = np.where(np.abs(sums) <= error, 0.0, sums)
             j = (sums >= 0).cumprod(axis=1).sum(axis=1)
             rows = np.arange(n)
