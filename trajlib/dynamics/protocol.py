@@ -30,7 +30,7 @@ class Dynamics:
     problem: Any = None
     """What the fused and the torch engine take of it, None where they cannot run it."""
     functions: tuple | None = None
-    """The map and its derivative as compiled functions of one state (see :mod:`trajlib.engines.generic`), None where there are none."""
+    """The map and its derivative as compiled functions of one state (see ``trajlib.engines.generic``), None where there are none."""
 
     @property
     def n_parameters(self) -> int:
