@@ -16,12 +16,12 @@ from laboratory import LAB, PAGE
 
 ROOT = Path(__file__).parents[1]
 
-# Workers share the cores, so each computes on one thread, and so do the libraries beneath trajlib, whose threads would else wait for each
-# other. What a test runs in a process of its own, as a chapter, inherits this.
+# Workers share the cores, so trajlib computes on one thread in each, which changes no bit. The threads of PyTorch and BLAS keep their
+# number, on which printed digits do depend, but do not spin while they wait. What a test runs in a process of its own inherits this.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if WORKERS > 1:
     os.environ.setdefault("TRAJLIB_THREADS", "1")
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def pytest_collection_modifyitems(config, items):
