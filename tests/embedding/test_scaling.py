@@ -243,7 +243,7 @@ BAD = {
         TypeError,
         "snapshots must be a plain numpy array, got MaskedArray",
     ),
-    "matrix": (np.matrix(np.eye(4)), {}, TypeError, "snapshots must be a plain numpy array, got matrix"),
+    "matrix": (np.eye(4).view(np.matrix), {}, TypeError, "snapshots must be a plain numpy array, got matrix"),
     "towards nan": (np.eye(4), {"towards": np.full(4, np.nan)}, ValueError, "towards must be finite"),
     "k zero": (np.eye(4), {"k": 0}, ValueError, "k must be an integer >= 1"),
     "k float": (np.eye(4), {"k": 1.0}, TypeError, "k must be an integer"),
@@ -298,3 +298,53 @@ def test_copies_with_fewer_directions_than_asked_for():
 def test_copies_of_the_wrong_shape(shape):
     with pytest.raises(ValueError, match=r"snapshots must have shape \(n, 1 \+ copies, times, parameters\)"):
         embed_copies(np.zeros(shape))
+
+
+def frozen(x):
+    return np.broadcast_to(x[:1, :1], x.shape)
+
+
+def one_entry(value):
+    def spoil(x):
+        x = x.copy()
+        x[2, 7, 3] = value
+        return x
+
+    return spoil
+
+
+@pytest.mark.parametrize("method", embedding.METHODS)
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (frozen, "all equal"),
+        (lambda x: x * 0.0, "all equal"),
+        (lambda x: x * np.nan, "not finite"),
+        (one_entry(np.nan), "not finite"),
+        (one_entry(np.inf), "not finite"),
+        (one_entry(-np.inf), "not finite"),
+    ],
+)
+def test_a_network_that_cannot_be_embedded_leaves_the_others_alone(spoil, reason, method):
+    x = np.stack([trajectories(4, 50, 60, seed=s) for s in range(4)])
+    bad = x.copy()
+    bad[0], bad[2] = spoil(x[0]), spoil(x[2])
+    whole, got = (embed_copies(y, 2, method=method, progress=False) for y in (x, bad))
+    assert got.reason.tolist() == [reason, "", reason, ""] and whole.reason.tolist() == [""] * 4
+    for name in ("coordinates", "separation", "rms_distance", "explained_variance"):
+        np.testing.assert_array_equal(getattr(got, name)[[1, 3]], getattr(whole, name)[[1, 3]], err_msg=name)
+        if name != "rms_distance":
+            assert np.isnan(getattr(got, name)[[0, 2]]).all()
+    if reason == "all equal":
+        assert (got.rms_distance[[0, 2]] == 0).all()
+    elif np.isfinite(spoil(x[0])).sum() == x[0].size - 1:  # one state of copy 2: the distances of all others are known
+        broken = ~np.isfinite(got.rms_distance[[0, 2]])
+        assert broken.sum() == 2 and broken[:, 1, 7].all()
+        np.testing.assert_array_equal(got.rms_distance[[0, 2]][~broken], whole.rms_distance[[0, 2]][~broken])
+
+
+def test_no_network_at_all_can_be_embedded():
+    """A result does not depend on the batch: one alone says the same."""
+    assert embed_copies(np.ones((1, 3, 4, 5)), progress=False).reason.tolist() == ["all equal"]
+    with pytest.raises(ValueError, match="k must be at most 5 for 12 snapshots"):
+        embed_copies(np.ones((1, 3, 4, 5)), k=6)

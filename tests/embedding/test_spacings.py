@@ -116,3 +116,25 @@ def test_rejection_rate_and_power():
 def test_bad_input(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_group_that_has_diverged_leaves_the_others_alone(bad):
+    z = np.random.default_rng(0).standard_normal((3, 6, 60))
+    whole = asymptotic_spacings(z)
+    z[1, 4, 30] = bad
+    got = asymptotic_spacings(z)
+    assert np.isnan(got[1]).all()
+    np.testing.assert_array_equal(got[[0, 2]], whole[[0, 2]])
+    np.testing.assert_array_equal(asymptotic_spacings(z, last=20), asymptotic_spacings(z[..., 31:], last=20))
+
+
+@pytest.mark.parametrize("how", ["mean", "median", "log"])
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
+def test_a_group_without_a_scale_leaves_the_others_alone(how, bad):
+    x = np.random.default_rng(1).lognormal(size=(4, 5))
+    whole = rescale_spacings(x, how)
+    x[2] = bad
+    got = rescale_spacings(x, how)
+    assert np.isnan(got[2]).all()
+    np.testing.assert_array_equal(got[[0, 1, 3]], whole[[0, 1, 3]])

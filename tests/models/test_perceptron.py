@@ -191,3 +191,56 @@ def test_weights_that_are_refused(method):
         getattr(net, method)(np.zeros((3, 11)), *others)
     with pytest.raises(TypeError, match="w must be float64, got float32"):
         getattr(net, method)(np.zeros(12, dtype=np.float32), *others)
+
+
+def test_pack_takes_numbers_of_any_kind():
+    net = tl.Perceptron(2, 3, 2)
+    arrays = [np.ones((2, 3), np.float32), np.arange(3), [[1, 2], [3, 4], [5, 6]], [0.5, 1.5]]
+    w = net.pack(*arrays)
+    assert w.dtype == np.float64 and w.tolist() == [1.0] * 6 + [0, 1, 2, 1, 2, 3, 4, 5, 6, 0.5, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"W1": np.zeros((5, 4))}, ValueError, r"W1 must have shape \(4, 5\), got \(5, 4\); torch keeps .* give W1\.T"),
+        ({"W2": np.zeros((3, 5))}, ValueError, r"W2 must have shape \(5, 3\), got \(3, 5\); torch keeps .* give W2\.T"),
+        ({"W1": np.zeros(20)}, ValueError, r"W1 must have shape \(4, 5\), got \(20,\)$"),
+        ({"W1": np.zeros((2, 10))}, ValueError, r"W1 must have shape \(4, 5\), got \(2, 10\)$"),
+        ({"b1": np.zeros(4)}, ValueError, r"b1 must have shape \(5,\), got \(4,\)"),
+        (
+            {"b2": np.zeros((1, 3))},
+            ValueError,
+            r"b2 must have shape \(3,\), leading axes as in b1, \(5,\), got \(1, 3\)",
+        ),
+        (
+            {"b1": np.zeros((7, 5))},
+            ValueError,
+            r"W1 must have shape \(7, 4, 5\), leading axes as in b1, \(7, 5\), got \(4, 5\)",
+        ),
+        ({"b2": 0.0}, ValueError, r"b2 must have shape \(3,\), got \(\)"),
+        ({"W1": "weights"}, TypeError, "W1 must be a number or an array of numbers, got 'weights'"),
+        ({"W2": np.zeros((5, 3), complex)}, TypeError, "W2 must be a number or an array of numbers"),
+        ({"b1": None}, TypeError, "b1 must be a number or an array of numbers, got None"),
+    ],
+)
+def test_pack_refuses(change, error, message):
+    net = tl.Perceptron(4, 5, 3)
+    arrays = net.unpack(np.zeros(net.n_parameters))._asdict() | change
+    with pytest.raises(error, match=message):
+        net.pack(**arrays)
+
+
+def test_pack_of_many_in_the_layout_of_torch():
+    net = tl.Perceptron(4, 5, 3)
+    layers = net.unpack(net.init(6, seed=0))
+    with pytest.raises(ValueError, match=r"np\.swapaxes\(W1, -2, -1\)"):
+        net.pack(np.swapaxes(layers.W1, -2, -1), *layers[1:])
+
+
+@pytest.mark.parametrize("x", [np.zeros(4), np.zeros((3, 5)), np.zeros((3, 0))])
+def test_inputs_of_another_shape_are_refused(x):
+    net = tl.Perceptron(4, 5, 3)
+    for method in (net.hidden, net.outputs, net.predict):
+        with pytest.raises(ValueError, match=r"x must have shape \(samples, 4\), got"):
+            method(net.init(2, seed=0), x)

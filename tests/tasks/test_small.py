@@ -170,7 +170,7 @@ def test_fortran_order_is_straightened():
             TypeError,
             "x must be a plain numpy array, got MaskedArray; convert with .filled",
         ),
-        ({"x": np.matrix(X)}, TypeError, r"x must be a plain numpy array, got matrix; convert with np.asarray"),
+        ({"x": X.view(np.matrix)}, TypeError, r"x must be a plain numpy array, got matrix; convert with np.asarray"),
         ({"y": np.ma.array(Y, mask=[1, 0, 0])}, TypeError, "y must be a plain numpy array, got MaskedArray"),
         ({"x": X.tolist()}, TypeError, "x must be a numpy array of float64, got list"),
         ({"x": X[0]}, ValueError, r"x must have shape \(n, d\), got \(2,\)"),

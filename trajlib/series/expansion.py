@@ -108,8 +108,8 @@ def expansion_rate(
     distance = _validate.float64("distance", distance)
     for name, value in (("min_r2", min_r2), ("min_rate", min_rate)):
         _validate.real(name, value)
-    if not isinstance(widths, Sequence | np.ndarray) or isinstance(widths, str):
-        raise TypeError(f"widths must be a sequence of integers such as (30, 40), got {widths!r}")
+    if not isinstance(widths, Sequence | np.ndarray) or isinstance(widths, str) or np.shape(widths) == ():
+        raise TypeError(f"widths must be a sequence of integers such as (30, 40), got {_validate.shown(widths)}")
     widths = tuple(_validate.count("widths", w, 3) for w in widths)
     if not widths:
         raise ValueError("widths must hold at least one width")

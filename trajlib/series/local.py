@@ -299,7 +299,7 @@ def local_exponents(
     grown = divergence[:, 1 : ends[-1] + 1]
     usable = (found >= min_neighbours) & (grown > 0).all(axis=1)
     y = np.log(np.where(usable[:, None], grown, 1.0))
-    with np.errstate(divide="ignore"):  # where the distance stays, the slope is rounding
+    with np.errstate(divide="ignore", invalid="ignore"):  # where the distance stays, the slope is rounding
         rounding = 8 * np.finfo(float).eps * np.abs(series).max() / grown.min(axis=1, keepdims=True)
     y = np.where(np.ptp(y, axis=1, keepdims=True) <= rounding, y[:, :1], y)
     fits = np.array([_lines(y[:, :end]) for end in ends])  # (ends, 3, m)
