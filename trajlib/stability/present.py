@@ -176,9 +176,13 @@ def present_vectors(
         for m in range(len(at)):
             some = np.ascontiguousarray(states[:, m])
             if method == "frozen":
-                out[:, m] = _frozen(gd.jacobian(some), out[:, m])
-            moved = gd.jvp(some, np.ascontiguousarray(out[:, m].swapaxes(1, 2)), int(times[m]))
-            growth[:, m] = np.log(np.linalg.norm(moved, axis=-1))
+                jacobian = gd.jacobian(some)
+                out[:, m] = _frozen(jacobian, out[:, m])
+                moved = jacobian @ out[:, m]
+            else:
+                vectors = np.ascontiguousarray(out[:, m].swapaxes(1, 2))
+                moved = gd.jvp(some, vectors, int(times[m])).swapaxes(1, 2)
+            growth[:, m] = np.log(np.linalg.norm(moved, axis=1))
     largest = np.take_along_axis(out, np.abs(out).argmax(axis=2)[:, :, None], axis=2)
     result = PresentVectors(at, times, out * np.where(largest < 0, -1.0, 1.0), growth, states)
     if stopped:
