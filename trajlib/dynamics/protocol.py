@@ -87,7 +87,7 @@ class OwnMap(Dynamics):
 
     def __init__(self, own: Any, w0: np.ndarray, tangent: bool):
         self.own, self.size, self.name = own, w0.shape[1], _name(own)
-        step = _member(own, "step") or (own if callable(own) else None)
+        step: Any = _member(own, "step") or (own if callable(own) else None)
         if step is own and not _compiled(own) and _compiled(own.__call__):
             step = own.__call__
         if step is None:
