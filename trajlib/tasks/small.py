@@ -50,9 +50,11 @@ class Task(
         Class labels 0, 1, ..., K - 1 (int64), or values to regress on (float64).
     x_test, y_test : ndarray
         The same for the held-out samples; may be empty.
-    class_names, feature_names : tuple of str, optional
+    class_names : tuple of str, optional
         Names for figures. ``class_names`` also says how many classes there are: one of them may then be missing from the samples, as from
         a part of a data set. Without them every label up to the largest must occur, in the training or the test part.
+    feature_names : tuple of str, optional
+        Names for figures.
 
     Raises
     ------
