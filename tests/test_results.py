@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 import trajlib as tl
-from trajlib import results
+from trajlib import _files, results
 from trajlib.results import Result
 from trajlib.sweeps import shards
 
@@ -280,7 +280,7 @@ def crafted(path, **changes):
         "fields": {"excess_risk": 1.0, "training_error": 1.0, "tau": 1.0, "shrinkage": 1.0},
     }
     header = {"format": results.FORMAT, "trajlib": "9.9.9", "content": content} | changes
-    path.write_bytes(shards.archive({}, results.HEADER, json.dumps(header).encode()))
+    _files.write(path, lambda file: _files.archive(file, {}, results.HEADER, json.dumps(header).encode()))
     return path
 
 

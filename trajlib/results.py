@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import io
 import json
 import math
 import os
@@ -17,9 +16,11 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple
 
 import numpy as np
+
+from ._files import CELL, archive, intact, text, write
 
 if TYPE_CHECKING:
     import pandas
@@ -129,7 +130,6 @@ class Result:
         (True, True)
         """
         from . import __version__
-        from .sweeps import shards  # above this module in the library, and not needed before something is saved
 
         path = Path(path)
         if path.is_dir():
@@ -139,7 +139,7 @@ class Result:
             raise FileNotFoundError(f"there is no folder {path.parent}: make it first, or give another path")
         arrays: dict[str, np.ndarray] = {}
         header = {"format": FORMAT, "trajlib": __version__, "content": _encode(self, "", arrays)}
-        shards.write(path, shards.archive(arrays, HEADER, shards.text(header).encode()))
+        write(path, lambda file: archive(file, arrays, HEADER, text(header).encode()))
         return path
 
     def to_frame(self, of: str | None = None, *, weights: bool = False) -> pandas.DataFrame:
@@ -317,8 +317,8 @@ def load(path: str | os.PathLike[str]) -> Result:
         path = _npz(path)
     elif not path.is_file():
         raise FileNotFoundError(f"there is no file {path}" + ("" if path == _npz(path) else f", nor {_npz(path)}"))
-    data = path.read_bytes()
-    header, arrays = _open(path, data)
+    with open(path, "rb") as file:
+        header, arrays = _open(path, file)
     try:
         return _result(header["content"], arrays)
     except _Unknown as error:
@@ -343,40 +343,38 @@ def _update() -> str:
     return f"and this is {__version__}: update with pip install --upgrade trajlib"
 
 
-def _open(path: Path, data: bytes) -> tuple[dict, dict[str, np.ndarray]]:
-    """Header and arrays of a file's bytes; ValueError where it is not one of ours, whole, and of a format that is known."""
-    from .sweeps import shards
-
-    if not data.startswith(b"PK"):
+def _open(path: Path, file: BinaryIO) -> tuple[dict, dict[str, np.ndarray]]:
+    """Header and arrays of a file; ValueError where it is not one of ours, whole, and of a format that is known."""
+    if not (start := file.read(8)).startswith(b"PK"):
         raise ValueError(
-            f"{path} is no result of trajlib: it starts with {data[:8]!r}, not as an npz file; give a file that .save() wrote"
+            f"{path} is no result of trajlib: it starts with {start!r}, not as an npz file; give a file that .save() wrote"
         )
-    members = _members(data)
+    members = _members(file)
     if members and HEADER not in members:
-        what = (
-            "a cell of a sweep: open its folder with tl.open_sweep" if shards.HEADER in members else "another npz file"
-        )
+        what = "a cell of a sweep: open its folder with tl.open_sweep" if CELL in members else "another npz file"
         raise ValueError(f"{path} is no result of trajlib but {what}; it holds {', '.join(members[:8])}")
     try:  # the checksum first: what is whole can be read, and was not made up by a bad disk
-        shards.intact(data)
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            header = json.loads(archive.read(HEADER))
+        intact(file)
+        with zipfile.ZipFile(file) as zipped:
+            header = json.loads(zipped.read(HEADER))
         if header["format"] == FORMAT:
-            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-                return header, {name: archive[name] for name in archive.files if name != HEADER}
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                return header, {name: arrays[name] for name in arrays.files if name != HEADER}
         found = f"format {header['format']} of trajlib {header['trajlib']}"
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError):
+        size = file.seek(0, os.SEEK_END)
         raise ValueError(
-            f"{path} is damaged: its {len(data)} bytes are not those that were written; copy it again, or compute it again"
+            f"{path} is damaged: its {size} bytes are not those that were written; copy it again, or compute it again"
         ) from None
     raise ValueError(f"{path} has {found}; format {FORMAT} is known here, {_update()}")
 
 
-def _members(data: bytes) -> list[str]:
+def _members(file: BinaryIO) -> list[str]:
     """Names in a zip archive; none where its list of them is damaged."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return archive.namelist()
+        with zipfile.ZipFile(file) as zipped:
+            return zipped.namelist()
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
         return []
 

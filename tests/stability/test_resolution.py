@@ -76,17 +76,24 @@ def test_all_engines_have_the_rule(engine):
     )
 
 
-@pytest.mark.parametrize("engine", ["cpu", "generic"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_network_with_a_long_interval(engine):
     """2-2-1, tanh: at interval 300 two of its exponents came out as -.123 and -.125 in place of -.471 and -1.169."""
+    if engine == "torch":
+        pytest.importorskip("torch")
     net = tl.Perceptron(2, 2, 1, activation="tanh", loss="half_squared_error")
-    gd = tl.GradientDescent(net, tl.plane(), lr=0.01)
-    w0 = net.init(3, seed=0)
-    right = tl.lyapunov_spectrum(gd, w0, 1500, transient=300, blocks=5)
-    long = tl.lyapunov_spectrum(gd, w0, 1500, transient=300, blocks=5, interval=300, engine=engine)
-    assert not long.resolved.all() and not long.converged.any()
-    # at 1e-13 of the leading direction, 300 steps leave about half a digit: ln 2 / 300 in the exponent
-    np.testing.assert_allclose(long.exponents[long.resolved], right.exponents[long.resolved], atol=5e-3)
+    gd, w0 = tl.GradientDescent(net, tl.plane(), lr=0.01), net.init(3, seed=0)
+
+    def spectrum(interval):
+        return tl.lyapunov_spectrum(gd, w0, 1500, transient=300, blocks=5, interval=interval, engine=engine)
+
+    right = spectrum(1)  # two of the three runs are chaotic: each engine is held against itself, on its own trajectory
+    for interval in (50, 100, 300):
+        long = spectrum(interval)
+        assert not long.resolved.all() and not long.converged.any()
+        # growth at 1e-13 of the leading one is known to about a factor of two
+        off = np.abs(long.exponents - right.exponents)[long.resolved] * interval
+        assert off.max() < np.log(2)
 
 
 @pytest.mark.parametrize(

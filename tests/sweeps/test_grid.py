@@ -24,6 +24,7 @@ import pytest
 from tqdm import tqdm
 
 import trajlib as tl
+from trajlib import _files
 from trajlib.sweeps import grid as sweeps
 from trajlib.sweeps import shards as _shards
 from trajlib.sweeps import workers
@@ -259,7 +260,7 @@ def test_a_sweep_of_trainings(tmp_path):
 def test_nothing_is_computed_or_written_twice(walk, tmp_path, monkeypatch):
     sweep(walk, GRID, tmp_path / "s")
     before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in (tmp_path / "s").iterdir()}
-    monkeypatch.setattr(_shards, "write", None)
+    monkeypatch.setattr(sweeps, "write", None)
     monkeypatch.setattr(_shards, "held", None)  # a complete sweep may lie in a folder that is read-only
     sweep(walk, GRID, tmp_path / "s")
     assert {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in (tmp_path / "s").iterdir()} == before
@@ -532,7 +533,7 @@ def test_a_full_disk(workers, walk, reference, tmp_path, monkeypatch):
     folder, executor = tmp_path / "s", ThreadPoolExecutor(workers) if workers else None
     shard = max(len(data) for name, data in reference.items() if name.endswith(".npz"))
     with monkeypatch.context() as patch:
-        patch.setattr(_shards, "open", Disk(len(reference["manifest.json"]) + 4 * shard).open, raising=False)
+        patch.setattr(_files, "open", Disk(len(reference["manifest.json"]) + 4 * shard).open, raising=False)
         with pytest.raises(
             OSError, match=r"No space left on device, when cell .* was to be stored; .* of 12 cells are kept"
         ) as e:

@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+from trajlib import _files
 from trajlib.sweeps import shards
 from trajlib.sweeps.grid import SweepError, open_sweep, sweep
 
@@ -50,7 +51,7 @@ def test_a_folder_that_cannot_be_opened_is_no_obstacle(tmp_path, monkeypatch):
         return real(path, flags, *rest, **options)
 
     monkeypatch.setattr(os, "open", refuse)
-    shards.write(tmp_path / "file", b"data")
+    _files.write(tmp_path / "file", b"data")
     assert (tmp_path / "file").read_bytes() == b"data"
 
 
@@ -60,7 +61,7 @@ def test_a_folder_that_cannot_be_opened_is_no_obstacle(tmp_path, monkeypatch):
 def test_data_that_do_not_reach_the_disk_are_reported(number, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", refusing(number, folders=False))
     with pytest.raises(OSError) as caught:
-        shards.write(tmp_path / "file", b"data")
+        _files.write(tmp_path / "file", b"data")
     assert caught.value.errno == number and not list(tmp_path.iterdir())
 
 
@@ -75,13 +76,13 @@ def test_a_file_that_somebody_reads_is_replaced_a_little_later(tmp_path, monkeyp
         real(a, b)
 
     monkeypatch.setattr(os, "replace", replace)
-    monkeypatch.setattr(shards, "WINDOWS", True)
-    shards.write(tmp_path / "file", b"data")
+    monkeypatch.setattr(_files, "WINDOWS", True)
+    _files.write(tmp_path / "file", b"data")
     assert (tmp_path / "file").read_bytes() == b"data" and len(refused) == 3
     refused.clear()
-    monkeypatch.setattr(shards, "PATIENCE", 0.0)
+    monkeypatch.setattr(_files, "PATIENCE", 0.0)
     with pytest.raises(PermissionError):
-        shards.write(tmp_path / "file", b"data")
+        _files.write(tmp_path / "file", b"data")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 

@@ -9,7 +9,6 @@ An engine is a module with an ``ENGINE``, and a line of ``REGISTRY``.
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 import sys
 import threading
@@ -23,6 +22,7 @@ import numpy as np
 
 from .. import _validate
 from ..progress import progress_bar, set_up
+from .threads import n_threads as n_threads
 
 __all__ = ["REGISTRY", "Engine", "Plan", "Problem", "Ran", "Record", "Run", "iterate", "n_threads", "pick"]
 
@@ -274,18 +274,6 @@ def is_state(name: str) -> bool:
 def during(name: str, start: int, stop: int | None, step: int = 1) -> tuple[slice, ...]:
     """The index of some of the records in an engine's array."""
     return (slice(None),) * time_axis(name) + (slice(start, stop, step),)
-
-
-def n_threads(threads: int | None) -> int:
-    """The number asked for, else TRAJLIB_THREADS, else the cores this process may use."""
-    if threads is not None:
-        return threads
-    given = os.environ.get("TRAJLIB_THREADS", "")
-    if given.isdigit() and int(given) > 0:
-        return int(given)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def from_disk_cache(decorated: Callable[[bool], Any], signature=None) -> Any:

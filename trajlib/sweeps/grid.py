@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _validate
+from .._files import CELL, intact, text, write
 from ..ensembles import Interrupted
 from ..progress import progress_bar
 from . import code as _code
@@ -112,7 +113,7 @@ class Sweep:
             raise KeyError(f"the sweep in {self.folder} has no cell {cell}; it has {self.axes or self.cells!r:.400}")
         try:
             with np.load(io.BytesIO(self._verified(known)[0]), allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files if name != _shards.HEADER}
+                return {name: archive[name] for name in archive.files if name != CELL}
         except FileNotFoundError:
             reason = "is missing"
         except (OSError, ValueError) as error:
@@ -163,18 +164,16 @@ class Sweep:
         return {_shards.key(cell): cell for cell in self.cells}
 
     def _header(self, cell: dict) -> bytes:
-        return _shards.text(
-            {"cell": cell, "fixed": self.manifest["fixed"], "version": self.manifest["version"]}
-        ).encode()
+        return text({"cell": cell, "fixed": self.manifest["fixed"], "version": self.manifest["version"]}).encode()
 
     def _verified(self, cell: dict) -> tuple[bytes, str]:
         """The bytes of a cell's file and their SHA-256; ValueError where they are not what was written."""
         name = _shards.file(cell)
         data = (self.folder / name).read_bytes()
-        digest = _shards.intact(data)
+        digest = intact(io.BytesIO(data))
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                header = archive.read(_shards.HEADER)
+                header = archive.read(CELL)
         except (zipfile.BadZipFile, KeyError):
             header = b""
         if header != self._header(cell):
@@ -348,10 +347,10 @@ def sweep(
     if not todo and earlier and _pretty(earlier) == _pretty(book):
         return plan  # complete: nothing is written, and the folder may be read-only
     with _shards.held(plan.folder) as log:
-        _shards.write(plan.folder / MANIFEST, _pretty(book))
+        write(plan.folder / MANIFEST, _pretty(book))
         _compute(plan, run, todo, log, executor, in_flight, progress)
         book["sha256"] = {_shards.file(cell): book["sha256"][_shards.file(cell)] for cell in cells}
-        _shards.write(plan.folder / MANIFEST, _pretty(book))
+        write(plan.folder / MANIFEST, _pretty(book))
     return plan
 
 
@@ -371,13 +370,13 @@ def _compute(plan: Sweep, run, todo: list[dict], log, executor, in_flight: int, 
 
     def store(cell: dict, data: bytes, seconds: float) -> None:
         try:
-            _shards.write(plan.folder / _shards.file(cell), data)
+            write(plan.folder / _shards.file(cell), data)
             stored[_shards.file(cell)] = hashlib.sha256(data).hexdigest()
         except OSError as error:
             raise OSError(error.errno, f"{error.strerror}, when cell {cell} was to be stored; {stands()}") from None
         at = datetime.now(UTC).isoformat(timespec="seconds")
         with suppress(OSError):  # the log is no part of the result
-            log.write((_shards.text({"cell": cell, "seconds": round(seconds, 3), "at": at}) + "\n").encode())
+            log.write((text({"cell": cell, "seconds": round(seconds, 3), "at": at}) + "\n").encode())
 
     def keep(cell: dict, outcome: BaseException | tuple[bytes, float]) -> None:
         with ctrl_c_waits() as pressed:
@@ -481,7 +480,7 @@ def _must_match(plan: Sweep, before: Sweep) -> None:
     hint = f"give another folder; open_sweep({str(folder)!r}) reads what is there"
     for what in ("run", "version", "fixed"):
         old, new = before.manifest[what], plan.manifest[what]
-        if _shards.text(old) != _shards.text(new):
+        if text(old) != text(new):
             raise ValueError(f"{folder} holds a sweep with {what}={old!r}, not {new!r}: {hint}")
     lost = [cell for cell in before.cells if _shards.key(cell) not in plan._index]
     if lost:

@@ -7,11 +7,9 @@ grouped, and on how many threads they run, changes nothing in any network's resu
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 import threading
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ import numpy as np
 
 from ...models import activations
 from .. import RESOLVED, WIPED_OUT, Problem, from_disk_cache, n_threads
+from ..threads import share_out
 from . import kernel
 from .lanes import LANES
 
@@ -235,16 +234,7 @@ class FusedRun:
 
     def advance(self, start: int, stop: int, last: bool) -> None:
         """Move everything from step ``start`` to ``stop``."""
-        groups = len(self._state)
-        if self.threads == 1 or groups == 1:
-            self._call(0, groups, start, stop, last)
-            return
-        parts = min(4 * self.threads, groups)  # a core that is kept from its work delays a small part only
-        cuts = [groups * i // parts for i in range(parts + 1)]
-        with ThreadPoolExecutor(self.threads) as pool:
-            futures = [pool.submit(self._call, *cut, start, stop, last) for cut in itertools.pairwise(cuts)]
-        for future in futures:
-            future.result()
+        share_out(len(self._state), self.threads, lambda first, end: self._call(first, end, start, stop, last))
 
     def results(self) -> dict[str, np.ndarray]:
         """Recorded arrays, the state now (reference, copies) and the first non-finite steps, in the caller's order."""

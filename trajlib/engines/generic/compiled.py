@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ from .. import RESOLVED, WIPED_OUT, from_disk_cache, n_threads
 from ..fused.cpu import aligned
 from ..fused.kernel import INFINITY
 from ..fused.lanes import LANES, any_nonzero, constant, lane_of, load, samples_of, square_root, store, where_less
+from ..threads import share_out
 
 __all__ = ["CompiledRun", "Functions", "compiles"]
 
@@ -534,16 +534,7 @@ class CompiledRun:
     def advance(self, start: int, stop: int, last: bool) -> None:
         """Move everything from step ``start`` to ``stop``; record the state at ``stop`` if ``last``."""
         self.prepare()
-        groups = len(self._state)
-        if self.threads == 1 or groups == 1:
-            self._call(0, groups, start, stop, last)
-            return
-        parts = min(4 * self.threads, groups)  # a core that is kept from its work delays a small part only
-        cuts = [groups * i // parts for i in range(parts + 1)]
-        with ThreadPoolExecutor(self.threads) as pool:
-            futures = [pool.submit(self._call, *cut, start, stop, last) for cut in itertools.pairwise(cuts)]
-        for future in futures:
-            future.result()
+        share_out(len(self._state), self.threads, lambda first, end: self._call(first, end, start, stop, last))
 
     def results(self) -> dict[str, np.ndarray]:
         """Recorded arrays, the state now (reference, copies) and the first non-finite steps, as ``FusedRun.results`` gives them."""
