@@ -270,11 +270,15 @@ def measure(name: str, rounds: int = ROUNDS, scale: float = 1.0, compared: int =
         }
         timed = interleaved({key: call for key, (call, _) in calls.items()}, rounds, pause=0.05)
         us = {key: 1e6 * timed[key][:, 0] / work for key, (_, work) in calls.items()}
-        result[quantity] = {
-            key: {"us_per_step": spread(values), "cores_busy": spread(timed[key][:, 1])} for key, values in us.items()
-        }
-        result[quantity]["one_over_pynamicalsys"] = spread(us["trajlib_one"] / us["pynamicalsys_one"])
-        result[quantity]["pynamicalsys_over_many"] = spread(us["pynamicalsys_many"] / us["trajlib_many"])
+        cpu = {
+            key: us[key] * timed[key][:, 1] for key in us
+        }  # what a machine that does other things too says nothing about
+        result[quantity] = {key: {"us_per_step": spread(us[key]), "cpu_us_per_step": spread(cpu[key])} for key in calls}
+        for name, over, under in (
+            ("one_over_pynamicalsys", "trajlib_one", "pynamicalsys_one"),
+            ("pynamicalsys_over_many", "pynamicalsys_many", "trajlib_many"),
+        ):
+            result[quantity] |= {name: spread(us[over] / us[under]), f"{name}_cpu": spread(cpu[over] / cpu[under])}
     return result
 
 
