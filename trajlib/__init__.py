@@ -27,6 +27,10 @@ __all__ = [
     "Perceptron",
     # dynamics
     "GradientDescent",
+    "Adam",
+    "AdamW",
+    "RMSProp",
+    "schedules",
     "SoftmaxMap",
     "DiagonalNetwork",
     # ensembles
@@ -62,13 +66,14 @@ __all__ = [
 _HOME = {
     "companion.claims": "",
     "companion.bundled": "bundled_sweep",
-    "dynamics": "DiagonalNetwork GradientDescent SoftmaxMap",
+    "dynamics": "Adam AdamW DiagonalNetwork GradientDescent RMSProp SoftmaxMap",
     "embedding": "Embedding SkewLognormal asymptotic_spacings compare_spacings decorrelation_time embed_copies embedding_time "
     "fit_skew_lognormal rescale_spacings scalar_embedding skew_lognormal_test spacing_null",
     "ensembles": "Divergence Interrupted Trajectories diverge perturb train",
     "meanfield": "DiagonalFlow FlowPath LongTime MeanField NotConverged basis_pursuit diagonal_flow dmft gradient_flow long_time "
     "minimum_norm spectrum_edge",
     "models": "Layers Perceptron",
+    "optimisers": "schedules",
     "prediction": "AUC AUCDifference Prediction RocCurve StoppingRule assign_folds auc baselines compare_auc indicator_cost outcomes "
     "predict_outcome roc_curve step_cost stopping_rule",
     "progress": "report_progress",

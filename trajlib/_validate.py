@@ -62,6 +62,21 @@ def threads(value) -> int | None:
     return None if value is None else count("threads", value, 1)
 
 
+def flag(name: str, value) -> bool:
+    """True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
+def share(name: str, value) -> float:
+    """A number from 0 to below 1."""
+    number = positive(name, value, zero=True)
+    if number >= 1:
+        raise ValueError(f"{name} must be a number from 0 to below 1, got {shown(value)}")
+    return number
+
+
 def choice(name: str, value, allowed: Iterable[str]) -> str:
     """One of a few words."""
     allowed = tuple(allowed)

@@ -1,24 +1,28 @@
-"""Training as a map w -> g(w): full-batch gradient descent, with its loss, gradient, Hessian and Jacobian in closed form.
+"""Training as a map z -> g(z, t) of weights and of what the optimiser remembers: gradient descent, Adam and RMSProp, on all samples or
+on minibatches, with loss, gradient, Hessian and tangent map.
 
-Everything is batched over the leading axes of w. For networks of the fused engine's size, the map, the loss and the gradient are
-the engine's own, so that iterating ``gd(w)`` by hand gives the bits that ``train`` gives.
+Everything is batched over the leading axes. For perceptrons of the fused engine's size, the map, the loss and the gradient are the engine's
+own, so that iterating ``gd(w)`` by hand gives the bits that ``train`` gives.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from .. import _validate
 from ..engines import Problem, iterate, pick
-from ..models.cost import residual, total_cost
+from ..models.cost import divisor, residual, total_cost
 from ..models.perceptron import Perceptron
+from ..optimisers import rules
+from ..optimisers.batches import Batches
+from ..optimisers.schedules import Schedule
 from ..tasks.small import Task
 from .protocol import Dynamics
 
-__all__ = ["GradientDescent", "TrainingMap"]
+__all__ = ["Adam", "AdamW", "GradientDescent", "RMSProp", "Training", "TrainingMap"]
 
 _CHUNK_BYTES = 1 << 26
 
@@ -30,81 +34,125 @@ class TrainingMap(Dynamics):
 
     @property
     def size(self) -> int:  # type: ignore[override]
-        """Length of a state vector."""
+        """Length of a state: weights, then the rule's memory."""
+        return self.problem.n_state
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of a weight vector."""
         return self.problem.n_parameters
 
     @property
     def is_weight(self) -> np.ndarray:
         """(n_parameters,) bool: which entries :func:`~trajlib.ensembles.perturb` moves unless it is told to move all."""
-        return super().movable
+        return np.ones(self.n_parameters, dtype=bool)
 
     @property
     def movable(self) -> np.ndarray:
-        """The same, under the protocol's name."""
-        return self.is_weight
+        """The same for a state: memory is not moved."""
+        return np.concatenate([self.is_weight, np.zeros(self.size - self.n_parameters, dtype=bool)])
 
     @property
     def independent(self) -> bool:
         """Whether no learning rate and no target belongs to one place of the batch."""
-        return np.ndim(self.problem.rate) == 0 and self.shared_loss
+        return not self.problem.many_rates and self.shared_loss
 
     @property
     def shared_loss(self) -> bool:
         """Whether all networks of a batch have the same targets."""
         return not self.problem.own_targets
 
-    def jacobian(self, w: np.ndarray) -> np.ndarray:
-        """Jacobian of the map, I - rate * Hessian, (..., p, p)."""
-        hessian = self.hessian(w)
-        self.check_rows(hessian.shape[:-2])
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.eye(self.n_parameters) - np.asarray(self.problem.rate)[..., None, None] * hessian
+    def state(self, w: np.ndarray) -> np.ndarray:
+        """States (..., n_state) with empty memory from weights (..., n_parameters); states are given back as they are."""
+        w = self._either(w)
+        if w.shape[-1] == self.size:
+            return w
+        return np.concatenate([w, np.zeros((*w.shape[:-1], self.size - w.shape[-1]))], axis=-1)
+
+    def weights(self, z: np.ndarray) -> np.ndarray:
+        """The weights (..., n_parameters) of states (..., n_state), or of weights."""
+        return self._either(z, "z")[..., : self.n_parameters]
+
+    def jacobian(self, z: np.ndarray, t: int = 0) -> np.ndarray:
+        """Jacobian of the map after t steps, (..., size, size)."""
+        z = self.state(z)
+        if self.problem is not None and self.problem.plain:  # I - rate * Hessian
+            hessian = self.hessian(z)
+            self.check_rows(hessian.shape[:-2])
+            with np.errstate(over="ignore", invalid="ignore"):
+                return np.eye(self.size) - np.asarray(self.problem.rate)[..., None, None] * hessian
+        unit = np.broadcast_to(np.eye(self.size), (*z.shape[:-1], self.size, self.size))
+        return np.ascontiguousarray(self.jvp(z, unit, t).swapaxes(-1, -2))
 
     def hessian(self, w: np.ndarray) -> np.ndarray:
         """Hessian of the loss, (..., p, p)."""
         raise NotImplementedError
 
-    def _flat(self, w) -> np.ndarray:
-        return np.ascontiguousarray(_validate.weights(w, self.n_parameters))
+    def hvp(self, w: np.ndarray, V: np.ndarray) -> np.ndarray:
+        """Hessian of the loss of all samples times vectors V (..., k, p), at weights w (..., p): (..., k, p)."""
+        w, V = self._flat(w), self._vectors(V, np.shape(w)[:-1], self.n_parameters)
+        rows = w.reshape(-1, w.shape[-1])
+        out = self._engine(
+            rows, 0, ("product",), np.ascontiguousarray(V).reshape(len(rows), *V.shape[-2:]), w.shape[:-1]
+        )
+        return out["product"].reshape(V.shape)
 
-    def _engine(self, w: np.ndarray, steps: int, record: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-        """One short call of the fused engine over all leading axes."""
-        problem = self.problem if steps else self.problem._replace(rate=1.0)  # without a step, the rate does not matter
+    def _either(self, w, name: str = "w") -> np.ndarray:
+        """Weights or states."""
+        w = _validate.float64(name, w)
+        if w.ndim == 0 or w.shape[-1] not in (self.n_parameters, self.size):
+            more = "" if self.size == self.n_parameters else f" or (..., {self.size}), weights and memory"
+            raise ValueError(
+                f"{name} must have shape (..., {self.n_parameters}), one flat weight vector a network{more}, got {w.shape}"
+            )
+        return w
+
+    def _flat(self, w) -> np.ndarray:
+        """The weights, side by side."""
+        return np.ascontiguousarray(self._either(w)[..., : self.n_parameters])
+
+    @staticmethod
+    def _vectors(V, lead: tuple[int, ...], size: int) -> np.ndarray:
+        V = _validate.weights(V, size, name="V")
+        if V.shape[:-2] != lead or V.ndim < 2:
+            raise ValueError(f"V must have shape {(*lead, 'k', size)}, k vectors at each state, got {V.shape}")
+        return V
+
+    def _engine(self, w: np.ndarray, steps: int, record=(), vectors=None, lead=None) -> dict[str, np.ndarray]:
+        """One short call of the fused engine over all leading axes; without a step, rule and rate do not matter."""
+        problem = self.problem
+        if not steps:
+            problem = problem._replace(rate=1.0, rule=rules.Rule(), schedules=(None,), batches=None)
         rows = w.reshape(-1, w.shape[-1])
         call: dict[str, Any] = {
-            "steps": steps,
-            "every": max(1, steps),
-            "record": record,
-            "engine": "cpu",
-            "progress": False,
-        }
-        return iterate(problem.rows(w.shape[:-1]), rows, **call)[0]
+            "steps": steps, "every": max(1, steps), "record": record, "engine": "cpu", "progress": False, "tangent": vectors is not None,
+        }  # fmt: skip
+        return iterate(problem.rows(w.shape[:-1] if lead is None else lead), rows, vectors, **call)[0]
 
     def jvp(self, z: np.ndarray, V: np.ndarray, t: int = 0) -> np.ndarray:
-        """Tangent vectors V (..., k, p) at weights z (..., p) after a step, V - lr H V, without a Hessian: (..., k, p)."""
-        z, V = self._flat(z), _validate.weights(V, self.size, name="V")
+        """Tangent vectors V (..., k, size) at states z (..., size) after a step, t having been done, without a Hessian: (..., k, size)."""
+        z = np.ascontiguousarray(self.state(z))
         lead = z.shape[:-1]
-        if V.shape[:-2] != lead or V.ndim < 2:
-            raise ValueError(f"V must have shape {(*lead, 'k', self.size)}, k vectors at each state, got {V.shape}")
+        V = self._vectors(V, lead, self.size)
         self.check_rows(lead)
         rows, vectors = z.reshape(-1, self.size), np.ascontiguousarray(V).reshape(-1, *V.shape[-2:])
-        out = iterate(self.problem.rows(lead), rows, vectors, steps=1, tangent=True, progress=False)[0]
+        out = iterate(self.problem.rows(lead), rows, vectors, steps=1, tangent=True, progress=False, start=t)[0]
         return out["copies"].reshape(V.shape)
 
     def step(self, z: np.ndarray, t: int = 0) -> np.ndarray:
-        """The next state, (..., p): one step of gradient descent. It does not depend on t."""
-        return self(z)
+        """The next state, (..., size), t steps having been done. Weights alone stand for a state with empty memory."""
+        z = np.ascontiguousarray(self.state(z))
+        lead = z.shape[:-1]
+        self.check_rows(lead)
+        call: dict[str, Any] = {"steps": 1, "every": 1, "progress": False, "start": t}
+        return iterate(self.problem.rows(lead), z.reshape(-1, self.size), **call)[0]["reference"].reshape(z.shape)
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
-        """The next state, (..., p): one step of gradient descent."""
-        w = self._flat(w)
-        self.check_rows(w.shape[:-1])
-        if pick(self.problem) == "cpu":
-            return self._engine(w, 1)["reference"].reshape(w.shape)
-        return w - np.asarray(self.problem.rate)[..., None] * self.gradient(w)
+        """The next state, (..., size): the first step."""
+        return self.step(w, 0)
 
     def loss(self, w: np.ndarray) -> np.ndarray:
-        """Training loss with the penalty, (...)."""
+        """Training loss of all samples with the penalty of a decay that is part of it, (...)."""
         w = self._flat(w)
         return self._engine(w, 0, ("loss",))["loss"].reshape(w.shape[:-1])
 
@@ -115,48 +163,34 @@ class TrainingMap(Dynamics):
 
 
 @dataclass(frozen=True, eq=False)
-class GradientDescent(TrainingMap):
-    """Full-batch gradient descent, w(t+1) = w(t) - lr * grad L(w(t)), as a map on flat weight vectors.
+class Training(TrainingMap):
+    """What the optimisers share: a network, what it learns, and how fast. Subclasses name the rule."""
 
-    Parameters
-    ----------
-    network : Perceptron
-        The architecture and its loss.
-    task : Task
-        What it learns.
-    lr : float or ndarray
-        Learning rate, positive. An array must broadcast against the leading axes of the weights: one rate a network.
-    weight_decay : float
-        Coefficient of the penalty (weight_decay / 2) \\|w\\|\\ :sup:`2` over all parameters, part of the loss; >= 0.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``lr`` or ``weight_decay`` is out of range, or the network does not fit the task.
-
-    Examples
-    --------
-    >>> import trajlib as tl
-    >>> gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris(), lr=1.0)
-    >>> w = gd.network.init(2, seed=0)
-    >>> gd(w).shape, gd.loss(w).shape, gd.hessian(w).shape
-    ((2, 83), (2,), (2, 83, 83))
-    """
-
-    network: Perceptron
-    task: Task
-    lr: float | np.ndarray = 1.0
+    network: Any
+    task: Any
+    lr: Any = 1.0
     weight_decay: float = 0.0
+    _: KW_ONLY
+    decoupled_weight_decay: bool = False
+    batch_size: int | None = None
+    batch_seed: int = 0
+    replacement: bool = False
     targets: np.ndarray = field(init=False, repr=False)
+    rule: rules.Rule = field(init=False, repr=False)
+    batches: Batches | None = field(init=False, repr=False)
     problem: Problem = field(init=False, repr=False)
+
+    def _rule(self) -> rules.Rule:
+        """The rule with its checked numbers."""
+        raise NotImplementedError
 
     def __post_init__(self):
         if not isinstance(self.network, Perceptron):
             raise TypeError(f"network must be a Perceptron, got {type(self.network).__name__}")
         if not isinstance(self.task, Task):
             raise TypeError(f"task must be a Task, got {type(self.task).__name__}")
-        object.__setattr__(self, "lr", _validate.rate("lr", self.lr))
-        object.__setattr__(self, "weight_decay", _validate.positive("weight_decay", self.weight_decay, zero=True))
+        self._set("weight_decay", _validate.positive("weight_decay", self.weight_decay, zero=True))
+        self._set("decoupled_weight_decay", _validate.flag("decoupled_weight_decay", self.decoupled_weight_decay))
         net, task = self.network, self.task
         if task.x.shape[1] != net.n_inputs:
             raise ValueError(
@@ -172,36 +206,61 @@ class GradientDescent(TrainingMap):
             raise ValueError("cross_entropy needs integer labels; use loss='half_squared_error' for regression")
         elif net.n_outputs > 1:
             raise ValueError(f"regression needs a network with 1 output, got {net.n_outputs}")
+        lr, rate, schedules = _rates(self.lr, net.depth)
+        self._set("lr", lr)
+        self._set("rule", self._rule())
+        self._set("batches", self._batches(len(task.x)))
         targets = self._targets(task.y)
         targets.flags.writeable = False
-        object.__setattr__(self, "targets", targets)
-        sizes = (net.n_inputs, net.n_hidden, net.n_outputs)
-        problem = Problem(sizes, net.activation, net.loss, task.x, targets, self.divisor, self.weight_decay, self.lr)
+        self._set("targets", targets)
+        decay = 0.0 if self.decoupled_weight_decay else self.weight_decay
+        problem = Problem(
+            net.widths, net.activation, net.loss, task.x, targets, self.divisor, decay, rate, rule=self.rule,
+            schedules=schedules, batches=self.batches, bias=net.bias, scale=net.scale,
+        )  # fmt: skip
         if len(task.x_test):
-            divisor = len(task.x_test) if net.loss == "cross_entropy" else 1
-            problem = problem._replace(test=(task.x_test, self._targets(task.y_test), divisor))
-        object.__setattr__(self, "problem", problem)
+            by = divisor(net.loss, len(task.x_test), net.n_outputs)
+            problem = problem._replace(test=(task.x_test, self._targets(task.y_test), by))
+        self._set("problem", problem)
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _batches(self, samples: int) -> Batches | None:
+        """The minibatches; None where each step takes all samples."""
+        seed = _validate.count("batch_seed", self.batch_seed)
+        replacement = _validate.flag("replacement", self.replacement)
+        if self.batch_size is None:
+            if replacement:
+                raise ValueError("replacement=True draws minibatches, and needs batch_size, the samples of a step")
+            return None
+        size = _validate.count("batch_size", self.batch_size, 1)
+        if size > samples and not replacement:
+            raise ValueError(f"batch_size must be at most the number of samples, {samples}, got {size}")
+        return None if size == samples and not replacement else Batches(samples, size, seed, replacement)
 
     @property
     def is_weight(self) -> np.ndarray:
-        """(n_parameters,) bool: True for entries of W1 and W2, False for biases."""
+        """(n_parameters,) bool: True for entries of W1, W2, ..., False for biases."""
         return self.network.is_weight
 
     def check_rows(self, lead: tuple[int, ...]) -> None:
         """Raise where there are learning rates for other networks than those with leading axes ``lead``."""
-        _validate.fits("lr", "one number", np.shape(self.lr), lead)
+        for lr in self.lr if isinstance(self.lr, tuple) else (self.lr,):
+            if isinstance(lr, np.ndarray):
+                _validate.fits("lr", "one number", lr.shape, lead)
 
     @property
-    def divisor(self) -> int:
+    def divisor(self) -> float:
         """What the sum over the samples is divided by: n for cross entropy (a mean), 1 for half squared error (a sum)."""
-        return len(self.task.x) if self.network.loss == "cross_entropy" else 1
+        return divisor(self.network.loss, len(self.task.x), self.network.n_outputs)
 
     def loss(self, w: np.ndarray) -> np.ndarray:
         """Training loss with the penalty, (...)."""
         if pick(self.problem) == "cpu":
             return super().loss(w)
         w = self._flat(w)
-        penalty = 0.5 * self.weight_decay * (w * w).sum(axis=-1) if self.weight_decay else 0.0
+        penalty = 0.5 * self.problem.decay * (w * w).sum(axis=-1) if self.problem.decay else 0.0
         return (
             total_cost(self.network.loss, self.network.outputs(w, self.task.x), self.targets) / self.divisor + penalty
         )
@@ -219,12 +278,18 @@ class GradientDescent(TrainingMap):
 
     def _matrix_gradient(self, w: np.ndarray) -> np.ndarray:
         """Gradient by matrix products, (n, p): for networks beyond the fused engine."""
-        hidden = self.network.hidden(w, self.task.x)
-        delta = residual(self.network.loss, self.network.outputs(w, self.task.x), self.targets)
-        W2 = self.network.unpack(w).W2
-        g = (delta @ W2.swapaxes(-1, -2)) * self.network.act.slope(hidden, 0.0)
-        sums = self.network.pack(self.task.x.T @ g, g.sum(-2), hidden.swapaxes(-1, -2) @ delta, delta.sum(-2))
-        return sums / self.divisor + self.weight_decay * w
+        net = self.network
+        layers, values = net.forward(w, self.task.x), net.unpack(w)
+        delta, group = residual(net.loss, layers[-1][1], self.targets), 1 + bool(net.bias)
+        sums: list[np.ndarray] = []
+        for i in range(net.depth - 1, -1, -1):
+            scaled = delta if net.scale is None else delta * net.scale[i]
+            below = self.task.x if i == 0 else layers[i - 1][1]
+            sums[:0] = [below.swapaxes(-1, -2) @ scaled, delta.sum(-2)][:group]
+            if i:
+                slope, _ = net.act.derivatives(*layers[i - 1])
+                delta = (scaled @ values[i * group].swapaxes(-1, -2)) * slope
+        return net.pack(*sums) / self.divisor + self.problem.decay * w
 
     def hessian(self, w: np.ndarray) -> np.ndarray:
         """Hessian of the loss, (..., p, p), exact and symmetric.
@@ -232,6 +297,12 @@ class GradientDescent(TrainingMap):
         For ``relu`` the second derivative of the activation is taken as 0 (it is, almost everywhere).
         """
         w = self._flat(w)
+        if (
+            not self.problem._replace(rate=1.0, rule=rules.Rule(), schedules=(None,), batches=None).plain
+            or self.network.act.from_input
+        ):
+            hessian = self.hvp(w, np.broadcast_to(np.eye(w.shape[-1]), (*w.shape, w.shape[-1])))
+            return 0.5 * (hessian + hessian.swapaxes(-1, -2))
         flat = w.reshape(-1, w.shape[-1])
         p, n, c = w.shape[-1], len(self.task.x), self.network.n_outputs
         out = np.empty((len(flat), p, p))
@@ -279,7 +350,7 @@ class GradientDescent(TrainingMap):
         hessian[:, :cut, cut:] += corner
         hessian[:, cut:, :cut] += corner.swapaxes(1, 2)
         hessian = 0.5 * (hessian + hessian.swapaxes(1, 2)) / self.divisor
-        return hessian + self.weight_decay * np.eye(net.n_parameters)
+        return hessian + self.problem.decay * np.eye(net.n_parameters)
 
     def accuracy(self, w: np.ndarray, split: str = "test") -> np.ndarray:
         """Fraction of samples labelled correctly, (...), on the ``"test"`` or the ``"train"`` part; nan for outputs that overflow."""
@@ -294,7 +365,7 @@ class GradientDescent(TrainingMap):
         """Loss on the test part, without penalty, (...); a mean for cross entropy, a sum for half squared error."""
         x, y = self._part("test")
         total = total_cost(self.network.loss, self.network.outputs(self._flat(w), x), self._targets(y))
-        return total / (len(x) if self.network.loss == "cross_entropy" else 1)
+        return total / divisor(self.network.loss, len(x), self.network.n_outputs)
 
     def _targets(self, y: np.ndarray) -> np.ndarray:
         """What the outputs should be, (samples, outputs): one-hot vectors, or the values themselves."""
@@ -306,3 +377,162 @@ class GradientDescent(TrainingMap):
         if len(x) == 0:
             raise ValueError(f"task {self.task.name!r} has no test part; give it x_test and y_test")
         return x, y
+
+
+@dataclass(frozen=True, eq=False)
+class GradientDescent(Training):
+    """Gradient descent, w(t+1) = w(t) - lr * grad L(w(t)), as a map on flat weight vectors; with momentum, on weights and velocities.
+
+    torch.optim.SGD's conventions: v' = momentum * v + grad, w' = w - lr * v', or w - lr * (grad + momentum * v') with ``nesterov``.
+
+    Parameters
+    ----------
+    network : Perceptron
+        The architecture and its loss.
+    task : Task
+        What it learns.
+    lr : float, ndarray, Schedule or tuple
+        Learning rate, positive. An array must broadcast against the leading axes of the weights: one rate a network. A schedule of
+        ``trajlib.schedules`` gives one a step. A tuple has one of these for each layer.
+    weight_decay : float
+        Coefficient of the penalty (weight_decay / 2) \\|w\\|\\ :sup:`2` over all parameters, part of the loss; >= 0.
+    decoupled_weight_decay : bool
+        Whether the decay multiplies the weights by 1 - lr * weight_decay before each step in place of being part of the loss.
+    momentum : float
+        From 0 to below 1.
+    nesterov : bool
+        Whether the momentum is Nesterov's.
+    batch_size : int, optional
+        Samples that a step takes; all of them if None. Their order is told by ``batch_seed`` and the step's number alone.
+    batch_seed : int
+        Of the order.
+    replacement : bool
+        Whether each sample of a batch is drawn from all; else an epoch takes each once.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is out of range, or the network does not fit the task.
+
+    Examples
+    --------
+    >>> import trajlib as tl
+    >>> gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris(), lr=1.0)
+    >>> w = gd.network.init(2, seed=0)
+    >>> gd(w).shape, gd.loss(w).shape, gd.hessian(w).shape
+    ((2, 83), (2,), (2, 83, 83))
+    >>> heavy = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris(), lr=0.1, momentum=0.9, batch_size=32)
+    >>> heavy.n_state, heavy(w).shape
+    (166, (2, 166))
+    """
+
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    def _rule(self) -> rules.Rule:
+        momentum = _validate.share("momentum", self.momentum)
+        if _validate.flag("nesterov", self.nesterov) and momentum == 0:
+            raise ValueError("nesterov=True needs a momentum above 0")
+        return rules.gradient_descent(momentum, self.nesterov, self.weight_decay, self.decoupled_weight_decay)
+
+
+@dataclass(frozen=True, eq=False)
+class Adam(Training):
+    """Adam, with torch.optim.Adam's conventions: m' = b1 m + (1 - b1) grad, u'\\ :sup:`2` = b2 u\\ :sup:`2` + (1 - b2) grad\\ :sup:`2`,
+    w' = w - lr / (1 - b1\\ :sup:`t`) * m' / (u' / sqrt(1 - b2\\ :sup:`t`) + eps).
+
+    A state is (w, m, u). u is the root of torch's second moment: no perturbation makes that negative. Where the gradient vanishes, m
+    decays by b1 a step and u by sqrt(b2).
+
+    Parameters
+    ----------
+    network, task, weight_decay, decoupled_weight_decay, batch_size, batch_seed, replacement
+        As in :class:`GradientDescent`. Coupled decay adds weight_decay * w to the gradient.
+    lr : float, ndarray, Schedule or tuple
+        As there.
+    betas : (float, float)
+        b1 and b2, from 0 to below 1.
+    eps : float
+        Added to the root; positive.
+
+    References
+    ----------
+    D. P. Kingma, J. Ba, arXiv 1412.6980.
+    """
+
+    lr: Any = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+
+    def _rule(self) -> rules.Rule:
+        if not isinstance(self.betas, tuple | list) or len(self.betas) != 2:
+            raise TypeError(f"betas must be a pair of numbers such as (0.9, 0.999), got {_validate.shown(self.betas)}")
+        self._set("betas", tuple(_validate.share("betas", beta) for beta in self.betas))
+        eps = _validate.positive("eps", self.eps)
+        return rules.adam(self.betas, eps, self.weight_decay, self.decoupled_weight_decay)
+
+
+@dataclass(frozen=True, eq=False)
+class AdamW(Adam):
+    """:class:`Adam` with decoupled weight decay, with torch.optim.AdamW's default.
+
+    References
+    ----------
+    I. Loshchilov, F. Hutter, arXiv 1711.05101.
+    """
+
+    weight_decay: float = 1e-2
+    decoupled_weight_decay: bool = field(default=True, kw_only=True)
+
+
+@dataclass(frozen=True, eq=False)
+class RMSProp(Training):
+    """RMSProp, with torch.optim.RMSprop's conventions: u'\\ :sup:`2` = alpha u\\ :sup:`2` + (1 - alpha) grad\\ :sup:`2`,
+    w' = w - lr * grad / (u' + eps); with momentum, b' = momentum * b + grad / (u' + eps) and w' = w - lr * b'.
+
+    A state is (w, u), or (w, u, b) with momentum; u is the root of torch's square average.
+
+    Parameters
+    ----------
+    network, task, weight_decay, decoupled_weight_decay, batch_size, batch_seed, replacement
+        As in :class:`GradientDescent`. Coupled decay adds weight_decay * w to the gradient.
+    lr : float, ndarray, Schedule or tuple
+        As there.
+    alpha : float
+        From 0 to below 1.
+    eps : float
+        Added to the root; positive.
+    momentum : float
+        From 0 to below 1.
+
+    References
+    ----------
+    T. Tieleman, G. Hinton, lecture 6.5 of Neural Networks for Machine Learning (2012).
+    """
+
+    lr: Any = 1e-2
+    alpha: float = 0.99
+    eps: float = 1e-8
+    momentum: float = 0.0
+
+    def _rule(self) -> rules.Rule:
+        alpha, momentum = _validate.share("alpha", self.alpha), _validate.share("momentum", self.momentum)
+        eps = _validate.positive("eps", self.eps)
+        return rules.rmsprop(alpha, eps, momentum, self.weight_decay, self.decoupled_weight_decay)
+
+
+def _rates(lr: Any, depth: int) -> tuple[Any, Any, tuple]:
+    """Learning rates as they were given, checked; what they are multiplied by at each step; and their schedules."""
+    if isinstance(lr, tuple | list):
+        if len(lr) != depth:
+            raise ValueError(
+                f"lr must be a number, an array of one a network, a schedule, or a tuple of one of these for each of the {depth} layers; "
+                f"got {len(lr)}: {_validate.shown(lr)}"
+                + ("; for one a network, give np.array([...])" if isinstance(lr, list) else "")
+            )
+        found = [_rates(one, depth) for one in lr]
+        return tuple(f[0] for f in found), tuple(f[1] for f in found), tuple(f[2][0] for f in found)
+    if isinstance(lr, Schedule):
+        return lr, 1.0, (lr,)
+    lr = _validate.rate("lr", lr)
+    return lr, lr, (None,)

@@ -33,9 +33,18 @@ class Dynamics:
     """The map and its derivative as compiled functions of one state (see ``trajlib.engines.generic``), None where there are none."""
 
     @property
-    def n_parameters(self) -> int:
-        """Length of a state vector."""
+    def n_state(self) -> int:
+        """Length of a state vector: of training with memory, weights and memory."""
         return self.size
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of a weight vector; of a state, where there is no memory."""
+        return self.size
+
+    def state(self, w: np.ndarray) -> np.ndarray:
+        """A state with empty memory from weights (..., n_parameters), (..., size); a state is given back as it is."""
+        return w
 
     @property
     def movable(self) -> np.ndarray:
@@ -215,8 +224,12 @@ def initial(gd: Any, w0: Any, *, tangent: bool = False) -> tuple[Dynamics, np.nd
         raise TypeError(f"the first argument must be a map such as GradientDescent, got {type(gd).__name__}")
     w0 = _validate.float64("w0", w0)
     size = gd.size if isinstance(gd, Dynamics) else w0.shape[-1] if w0.ndim else 0
+    if isinstance(gd, Dynamics) and w0.ndim == 2 and w0.shape[1] == gd.n_parameters != size:
+        w0 = gd.state(w0)
     if w0.ndim != 2 or len(w0) == 0 or w0.shape[1] != size or size == 0:
         shape = f"(n, {size})" if isinstance(gd, Dynamics) else "(n, p)"
+        if isinstance(gd, Dynamics) and gd.n_parameters != size:
+            shape = f"(n, {gd.n_parameters}), weights, or {shape}, weights and memory,"
         hint = "; use w[None] for one state" if w0.shape == (size,) and size else ""
         raise ValueError(f"w0 must have shape {shape} with n >= 1, got {w0.shape}{hint}")
     w0 = np.ascontiguousarray(_validate.finite("w0", w0))

@@ -9,6 +9,7 @@ An engine is a module with an ``ENGINE``, and a line of ``REGISTRY``.
 from __future__ import annotations
 
 import importlib
+import itertools
 import signal
 import sys
 import threading
@@ -21,6 +22,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .. import _validate
+from ..optimisers.batches import Batches
+from ..optimisers.rules import Rule, clock
 from ..progress import progress_bar, set_up
 from .threads import n_threads as n_threads
 
@@ -69,48 +72,99 @@ RECORDS = {
     "distance": Record(2),
     "growth": Record(2),
     "gradient": Record(0),
+    "product": Record(0),
     "triangle": Record(0),
 }
 
 
 class Problem(NamedTuple):
-    """What the fused and the torch engine iterate: gradient descent of networks with one hidden layer (or none), as arrays and numbers.
+    """What the fused and the torch engine iterate: training of perceptrons, as arrays and numbers.
 
     Attributes
     ----------
     sizes : tuple of int
-        Inputs d, hidden units h (both may be 0: then b2 alone is left), outputs c.
+        Inputs, hidden units of each layer, outputs (all but the outputs may be 0: then their biases alone are left).
     activation, loss : str
         As in :class:`~trajlib.models.perceptron.Perceptron`.
     x : ndarray (samples, d)
         Inputs.
     targets : ndarray (samples, c) or (networks, 1, c)
         What the outputs should be: the same for all networks, or one sample of its own for each.
-    divisor : int
+    divisor : float
         What the sum of the samples' losses is divided by.
     decay : float
-        Weight decay.
-    rate : float or ndarray
-        Learning rate, one or one a network.
+        Weight decay that is part of the loss.
+    rate : float, ndarray or tuple of these
+        Learning rate, one or one a network; or one of these for each layer. With a schedule, what that is multiplied by.
     test : tuple of ndarray (samples, d), ndarray (samples, c) and int, optional
         Inputs, targets and divisor of the test part, for an engine that evaluates it on the way.
+    rule : Rule
+        How the gradient moves the weights.
+    schedules : tuple of Schedule or None
+        Learning rates by step: none, or as many as ``rate`` has.
+    batches : Batches, optional
+        Which samples each step takes; all of them if None.
+    bias : bool
+        Whether layers have biases.
+    scale : tuple of float, optional
+        What the products of each layer are multiplied by.
     """
 
-    sizes: tuple[int, int, int]
+    sizes: tuple[int, ...]
     activation: str
     loss: str
     x: np.ndarray
     targets: np.ndarray
-    divisor: int
+    divisor: float
     decay: float
-    rate: float | np.ndarray
-    test: tuple[np.ndarray, np.ndarray, int] | None = None
+    rate: float | np.ndarray | tuple
+    test: tuple[np.ndarray, np.ndarray, float] | None = None
+    rule: Rule = Rule()
+    schedules: tuple[Callable | None, ...] = (None,)
+    batches: Batches | None = None
+    bias: bool = True
+    scale: tuple[float, ...] | None = None
 
     @property
     def n_parameters(self) -> int:
         """Length of a flat weight vector."""
-        d, h, c = self.sizes
-        return (d + 1) * h + (h + 1) * c
+        return sum((n + self.bias) * m for n, m in itertools.pairwise(self.sizes))
+
+    @property
+    def n_state(self) -> int:
+        """Length of a state: weights, then the rule's memory."""
+        return self.n_parameters * (1 + self.rule.slots)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is full-batch gradient descent at one constant rate, of a network with one hidden layer as they have always been."""
+        return (
+            len(self.sizes) == 3
+            and self.bias
+            and self.scale is None
+            and self.rule.slots == 0
+            and self.batches is None
+            and not isinstance(self.rate, tuple)
+            and self.schedules == (None,)
+        )
+
+    @property
+    def rates(self) -> tuple[float | np.ndarray, ...]:
+        """The learning rates: one, or one a layer."""
+        return self.rate if isinstance(self.rate, tuple) else (self.rate,)
+
+    @property
+    def many_rates(self) -> bool:
+        """Whether networks have learning rates of their own."""
+        return any(np.ndim(rate) for rate in self.rates)
+
+    def clock(self, start: int, stop: int) -> np.ndarray:
+        """What changes from step to step, (stop - start, 2 + rates): the rule's two corrections, then the factors of the rates."""
+        if self.rule.autonomous and self.schedules[0] is None:
+            return np.ones((stop - start, 2 + len(self.rates)))
+        columns = [clock(self.rule, schedule, start, stop) for schedule in self.schedules]
+        factors = [table[:, :1] for table in columns]
+        return np.concatenate([columns[0][:, 1:], *factors], axis=1)
 
     @property
     def own_targets(self) -> bool:
@@ -119,15 +173,17 @@ class Problem(NamedTuple):
 
     def rows(self, lead: tuple[int, ...]) -> Problem:
         """The problem for networks with leading axes ``lead``, taken as rows: every rate and target written out."""
-        rate = np.broadcast_to(self.rate, lead).ravel() if np.ndim(self.rate) else self.rate
+        rates = tuple(np.broadcast_to(rate, lead).ravel() if np.ndim(rate) else rate for rate in self.rates)
+        rate = rates if isinstance(self.rate, tuple) else rates[0]
         if not self.own_targets:
             return self._replace(rate=rate)
-        shape = (1, self.sizes[2])
+        shape = (1, self.sizes[-1])
         return self._replace(rate=rate, targets=np.broadcast_to(self.targets, (*lead, *shape)).reshape(-1, *shape))
 
     def some(self, rows: slice) -> Problem:
         """The problem of some of the networks that all rates and targets are written out for."""
-        rate = self.rate[rows] if isinstance(self.rate, np.ndarray) else self.rate
+        rates = tuple(rate[rows] if isinstance(rate, np.ndarray) else rate for rate in self.rates)
+        rate = rates if isinstance(self.rate, tuple) else rates[0]
         return self._replace(rate=rate, targets=self.targets[rows] if self.own_targets else self.targets)
 
 
@@ -136,7 +192,7 @@ class Plan(NamedTuple):
 
     Attributes
     ----------
-    reference : ndarray (n, p)
+    reference : ndarray (n, state size)
         States to start from.
     copies : ndarray (n, m, p) or None
         Copies of them, or tangent vectors.

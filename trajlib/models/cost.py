@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["COSTS", "residual", "total_cost"]
+__all__ = ["COSTS", "divisor", "residual", "total_cost"]
 
-COSTS = ("cross_entropy", "half_squared_error")
+COSTS = ("cross_entropy", "half_squared_error", "mean_squared_error")
+
+
+def divisor(cost: str, samples: int, outputs: int) -> float:
+    """What the sum of the samples' costs is divided by."""
+    return {"cross_entropy": float(samples), "half_squared_error": 1.0, "mean_squared_error": 0.5 * samples * outputs}[
+        cost
+    ]
 
 
 def residual(cost: str, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Derivative of one sample's cost by its outputs, (..., samples, outputs)."""
-    if cost == "half_squared_error":
+    """Derivative of one sample's cost (half the squared distance, for squared errors) by its outputs, (..., samples, outputs)."""
+    if cost != "cross_entropy":
         return outputs - targets
     from scipy.special import softmax
 
@@ -22,7 +29,7 @@ def residual(cost: str, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
 def total_cost(cost: str, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Sum of the samples' costs, (...), from outputs (..., samples, outputs)."""
     with np.errstate(over="ignore", invalid="ignore"):
-        if cost == "half_squared_error":
+        if cost != "cross_entropy":
             return 0.5 * ((outputs - targets) ** 2).sum(axis=(-1, -2))
         from scipy.special import logsumexp
 

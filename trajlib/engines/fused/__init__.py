@@ -29,7 +29,7 @@ def _suits(what: Any, device: str | None, dtype: str) -> bool:
 def _start(what: Any, plan: Plan):
     from .cpu import FusedRun
 
-    kept = ("steps", "every", "snapshot", "record", "threads", "tangent", "interval", "orthonormal")
+    kept = ("steps", "every", "snapshot", "record", "threads", "tangent", "interval", "orthonormal", "start")
     return FusedRun(problem_of(what), plan.reference, plan.copies, **{name: getattr(plan, name) for name in kept})
 
 
@@ -41,6 +41,7 @@ ENGINE = Engine(
             "weights",
             "distance",
             "gradient",
+            "product",
             "copy_loss",
             "copy_weights",
             "snapshots",

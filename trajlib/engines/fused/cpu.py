@@ -7,23 +7,30 @@ grouped, and on how many threads they run, changes nothing in any network's resu
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import threading
 import warnings
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
 from ...models import activations
+from ...models.cost import divisor as total_divisor
+from ...optimisers import rules
 from .. import RESOLVED, WIPED_OUT, Problem, from_disk_cache, n_threads
 from ..threads import share_out
-from . import kernel
+from . import kernel, samples
 from .lanes import LANES
 
-_LOSS = {"cross_entropy": kernel.CROSS_ENTROPY, "half_squared_error": kernel.HALF_SQUARED_ERROR}
+_LOSS = {
+    "cross_entropy": samples.CROSS_ENTROPY,
+    "half_squared_error": samples.SQUARED_ERROR,
+    "mean_squared_error": samples.SQUARED_ERROR,
+}
 _compiling = threading.Lock()
 if hasattr(os, "register_at_fork"):  # a child of a process that compiles would wait for ever
     os.register_at_fork(
@@ -46,7 +53,8 @@ def _source() -> int:
     """A number that changes with the text of this package (the disk cache must not serve code of another version)."""
     digest = hashlib.sha256(f"{RESOLVED} {WIPED_OUT}".encode())
     here = Path(__file__).parent
-    for file in (here / "lanes.py", here / "elementary.py", here / "kernel.py", Path(activations.__file__)):
+    own = (here / name for name in ("lanes.py", "elementary.py", "samples.py", "kernel.py"))
+    for file in (*own, Path(activations.__file__), Path(rules.__file__)):
         digest.update(file.read_bytes())
     return int.from_bytes(digest.digest()[:7], "big")
 
@@ -74,22 +82,54 @@ def _nothing(array):
 _kernels: dict[tuple, object] = {}
 
 
-def _compiled(kind: tuple[tuple[int, int, int], str, str, bool, bool], arguments: tuple):
-    """The kernel for one architecture, compiled; machine code comes from the disk cache where an earlier process left it.
+class Kind(NamedTuple):
+    """What a kernel is compiled for: the constants of its machine code.
 
-    ``kind`` is sizes, activation, loss, whether targets are each network's own, and whether copies are tangent vectors.
+    Attributes
+    ----------
+    sizes, activation, loss, bias, scale
+        Of the network.
+    own, tangent : bool
+        Whether targets are each network's own, and whether copies are tangent vectors.
+    rule : str
+        Of the table of rules.
+    batched : bool
+        Whether there are minibatches.
     """
+
+    sizes: tuple[int, ...]
+    activation: str
+    loss: str
+    own: bool
+    tangent: bool
+    bias: bool
+    scale: tuple[float, ...] | None
+    rule: str
+    batched: bool
+
+
+def _compiled(kind: Kind, arguments: tuple):
+    """The kernel of a kind, compiled; machine code comes from the disk cache where an earlier process left it."""
     if kind in _kernels:
         return _kernels[kind]
-    sizes, activation, loss, own, tangent = kind
-    constants = (*sizes, activations.ACTIVATIONS[activation].code, _LOSS[loss], own, tangent, _source())
+    numbers = kind._replace(
+        activation=activations.ACTIVATIONS[kind.activation].code,
+        loss=_LOSS[kind.loss],
+        rule=rules.RULES[kind.rule].code,
+    )
     with _compiling:
         if kind not in _kernels:
             _kernels[kind] = from_disk_cache(
-                lambda cache: kernel.build(*constants, numba.njit(cache=cache, **_options())),
+                lambda cache: kernel.build(*numbers, _source(), numba.njit(cache=cache, **_options())),
                 tuple(numba.typeof(a) for a in arguments),
             )
     return _kernels[kind]
+
+
+def _per_sample(loss: str, outputs: int) -> float:
+    """What a minibatch's size is multiplied by in its divisor; 0 where the divisor is 1 for any size."""
+    one, two = (total_divisor(loss, n, outputs) for n in (1, 2))
+    return two - one
 
 
 class FusedRun:
@@ -118,10 +158,11 @@ class FusedRun:
         tangent=False,
         interval=0,
         orthonormal=False,
+        start=0,
     ):
         self._n, size = reference.shape
-        if size != problem.n_parameters:
-            raise ValueError(f"weights must have shape (n, {problem.n_parameters}), got {reference.shape}")
+        if size != problem.n_state:
+            raise ValueError(f"states must have shape (n, {problem.n_state}), got {reference.shape}")
         problem = problem.rows((self._n,))
         n_copies = 0 if copies is None else copies.shape[1]
         self.threads = n_threads(threads)
@@ -133,10 +174,11 @@ class FusedRun:
             and -(-self._n * n_copies // LANES) * 2 < -(-self._n // LANES) * (1 + n_copies)
         )
         self._copies = n_copies
-        lr, targets = np.broadcast_to(problem.rate, (self._n,)), problem.targets
+        lr = np.array([np.broadcast_to(rate, (self._n,)) for rate in problem.rates])
+        targets = problem.targets
         if self._spread:
             reference = np.repeat(reference, n_copies, axis=0)
-            lr = np.repeat(lr, n_copies)
+            lr = np.repeat(lr, n_copies, axis=1)
             targets = np.repeat(targets, n_copies, axis=0) if problem.own_targets else targets
             copies = copies.reshape(-1, 1, size)
         rows = len(reference)
@@ -146,9 +188,10 @@ class FusedRun:
         self._slots = size + max(1, n_copies if "triangle" in record else 1)
         self._state = aligned((groups, depth, self._slots * LANES))
         lanes = self._state.reshape(groups, depth, self._slots, LANES)[:, :, :size]
-        self._rate = aligned((groups, LANES))
-        self._rate[...] = 1.0
-        self._rate.reshape(-1)[:rows] = lr
+        rates = np.ones((len(lr), groups * LANES))
+        rates[:, :rows] = lr
+        self._rate = aligned((groups, len(lr) * LANES))
+        self._rate.reshape(groups, len(lr), LANES)[...] = rates.reshape(len(lr), groups, LANES).swapaxes(0, 1)
         padded = np.zeros((groups * LANES, depth, size))
         padded[:rows, 0] = reference
         if copies is not None:
@@ -163,7 +206,8 @@ class FusedRun:
             "norm": (rows, records),
             "weights": (rows, members["weights"], steps // snapshot + 1, size),
             "distance": (rows, depth - 1, records),
-            "gradient": (rows, size),
+            "gradient": (rows, problem.n_parameters),
+            "product": (rows, depth - 1, problem.n_parameters),
         }
         self._out = {k: np.empty(s if k in recorded else (0,) * len(s)) for k, s in shape.items()}
         self._nonfinite = np.full((rows, depth), -1, dtype=np.int64)
@@ -173,7 +217,7 @@ class FusedRun:
         square = (rows, steps // interval, depth - 1, depth - 1) if "triangle" in record else (0, 0, 0, 0)
         self._triangle = np.zeros(square)
         self._every, self._snapshot = every, snapshot
-        _, h, c = self._sizes = problem.sizes
+        *hidden, c = problem.sizes[1:]
         self._x = np.ascontiguousarray(problem.x.T).ravel()
         if problem.own_targets:
             self._y = aligned((groups, c * LANES))
@@ -182,11 +226,34 @@ class FusedRun:
             self._y.reshape(groups, c, LANES)[...] = own.reshape(groups, LANES, c).swapaxes(1, 2)
         else:
             self._y = np.ascontiguousarray(targets.T).reshape(1, -1)
+        self._problem, self._begin = problem, start
         self._samples = len(problem.x)
-        self._divisor, self._decay = float(problem.divisor), float(problem.decay)
-        self._kind = (problem.sizes, problem.activation, problem.loss, problem.own_targets, tangent)
+        rule, batches = problem.rule, problem.batches
+        self._hyper = np.array(
+            [
+                *rules.numbers(rule)[:5],
+                problem.decay,
+                rule.decay if rule.decoupled else 0.0,
+                _per_sample(problem.loss, c),
+            ]
+        )
+        self._kind = Kind(
+            problem.sizes, problem.activation, problem.loss, problem.own_targets, tangent, bool(problem.bias), problem.scale, rule.name,
+            batches is not None,
+        )  # fmt: skip
         self._tangent = tangent
-        operations = self._samples * (3 * size + 30 * (h + c)) + (depth * size if interval else 0)
+        pairs = list(itertools.pairwise(problem.sizes))
+        self._ends = np.cumsum([(n + problem.bias) * m for n, m in pairs])
+        self._layers = np.array(
+            [
+                (self._ends[i] - (n + problem.bias) * m, sum(problem.sizes[1 : i + 1]), n, m)
+                for i, (n, m) in enumerate(pairs)
+            ]
+        )
+        self._factors = np.array(problem.scale or (1.0,) * len(pairs))
+        self._scratch = samples.scratch_slots(problem.sizes) * samples.BLOCK * LANES
+        seen = self._samples if batches is None else batches.size
+        operations = seen * (3 * problem.n_parameters + 30 * (sum(hidden) + c)) + (depth * size if interval else 0)
         self.seconds_per_step = groups * LANES * depth * operations * SECONDS_PER_OPERATION / min(self.threads, groups)
 
     @property
@@ -196,20 +263,32 @@ class FusedRun:
 
     def _arguments(self, first: int, end: int, start: int, stop: int, last: bool) -> tuple:
         """Kernel arguments for groups first ... end - 1, from step ``start`` to ``stop``."""
-        size = self._size
-        width = 4 * (self._sizes[1] + self._sizes[2]) * kernel.BLOCK * LANES
+        problem = self._problem
+        size, (d, *_, c) = problem.n_parameters, problem.sizes
+        order, counts = np.empty((0, 0), dtype=np.int64), np.empty(0, dtype=np.int64)
+        if problem.batches is not None and stop > start:
+            order, counts = problem.batches.table(self._begin + start, self._begin + stop)
+        seen = 0 if problem.batches is None else problem.batches.size
         rows = slice(first * LANES, min(end * LANES, self._rows))
         out = [self._out[k][rows] if self._out[k].size else self._out[k] for k in self._out]
         return (
             self._state[first:end],
             self._rate[first:end],
+            self._layers,
+            self._ends,
+            self._factors,
             aligned((size * LANES * (self._state.shape[1] if self._tangent else 1),)),
-            aligned((width,)),
+            aligned((self._scratch,)),
             self._x,
             self._y[first:end] if len(self._y) > 1 else self._y,
             self._samples,
-            self._divisor,
-            self._decay,
+            float(problem.divisor),
+            self._hyper,
+            problem.clock(self._begin + start, self._begin + max(stop, start + 1)),
+            order,
+            counts,
+            aligned((seen * d,)),
+            aligned((seen * c,)),
             start,
             stop,
             last,

@@ -1,221 +1,113 @@
-"""The fused kernel: gradient descent of many one-hidden-layer networks, the whole step in one loop, eight networks a vector.
+"""The fused kernel: training of many perceptrons, the whole step in one loop, eight networks a vector.
 
-A group is a reference and what travels with it: perturbed copies, or tangent vectors v <- v - lr (H v + decay v).
-
-Operation order (the specification; tests/specification.py is its plain-Python twin), for one network and one sample:
-z_j = b1_j + x_0 W1_0j + x_1 W1_1j + ...;  h_j = act(z_j);  a_k = b2_k + h_0 W2_0k + h_1 W2_1k + ...;
-cross entropy: m = max_k a_k, e_k = exp(a_k - m), s = e_0 + e_1 + ..., delta_k = e_k (1/s) - y_k, loss = log(s) - sum_k y_k (a_k - m);
-half squared error: delta_k = a_k - y_k, loss = sum_k delta_k delta_k / 2;
-g_j = (W2_j0 delta_0 + W2_j1 delta_1 + ...) act'(h_j); gradient terms x_i g_j, g_j, h_j delta_k, delta_k.
-Terms of the samples are added in sample order to 0; gradient = sum / divisor + decay * w with divisor n (cross entropy) or 1;
-w <- w - lr * gradient. The loss is sum / divisor, and with decay + (decay / 2) (w_0 w_0 + w_1 w_1 + ...).
-The order of the tangent terms is that of ``_tangent_samples``, read from top to bottom.
+A group is a reference and what travels with it: perturbed copies, or tangent vectors. ``samples`` says what a step computes of the data,
+``trajlib.optimisers.rules`` what becomes of weights and memory: gradient = sum / divisor + decay * w, with divisor n (cross entropy),
+1 (half squared error) or n outputs / 2 (mean squared error); gradient descent is w <- w - lr * gradient. The loss is sum / divisor, and
+with coupled decay + (decay / 2) (w_0 w_0 + w_1 w_1 + ...). With minibatches the sums run over the samples of the step, in sample order, and
+the loss over all. tests/specification.py is the plain-Python twin.
 """
 
 from __future__ import annotations
 
+import itertools
+from functools import cache
+
 from numba import njit
 
-from ...models.activations import ACTIVATIONS, over
+from ...models.activations import over
+from ...optimisers.rules import RULES
 from .. import RESOLVED, WIPED_OUT
 from . import elementary as el
-from .lanes import (
-    LANES,
-    accumulate,
-    any_nonzero,
-    constant,
-    lane_of,
-    load,
-    load_wide,
-    samples_of,
-    square_root,
-    store,
-    where_less,
-)
+from .lanes import LANES, any_nonzero, constant, lane_of, load, square_root, store, where_less
+from .samples import build_sums, constants
 
-CROSS_ENTROPY, HALF_SQUARED_ERROR = 0, 1
 INFINITY, NAN = float("inf"), float("nan")
 TOGETHER = 128
 """Parameters of the groups that take a step in turn: a short step waits for its own results, and the next group's fills the time."""
-BLOCK = 8
-"""Samples that share one load of the weights."""
 
 
-def _chosen(formulas):
-    """f(x, kind, zero), which is formula number ``kind`` of a list; ``kind`` is a constant of the machine code, and so is the choice."""
-    *others, last = formulas
-    number, formula = len(others), njit(forceinline=True)(over(last, el))
-    if not others:
-        return njit(forceinline=True)(lambda x, kind, zero: formula(x, zero))
-    before = _chosen(others)
+@cache
+def _movers(rule: int):
+    """How a network, and a tangent vector of one, take the step of a rule: ``move`` and ``carry``, compiled for it.
+
+    ``ends`` are where the parameters end that share a learning rate: those of each layer, or all.
+    """
+    formulas = list(RULES.values())[rule]
+    update = njit(forceinline=True)(over(formulas.update, el))
+    tangent = njit(forceinline=True)(over(formulas.tangent, el))
+    slots = formulas.slots
+    linear = (
+        formulas.slots < 2 and rule < 3
+    )  # the tangent of a rule that is linear in gradient and memory needs neither
 
     @njit(forceinline=True)
-    def choose(x, kind, zero):
-        return formula(x, zero) if kind == number else before(x, kind, zero)
+    def mean(acc, p, divisor):
+        one = constant(0.0, 1)
+        value = load(acc, p, one)
+        if divisor != 1.0:  # x / 1 is x, and a division takes as long as all else here
+            value = value / (one + divisor)
+        return value
 
-    return choose
+    @njit(forceinline=True)
+    def move(w, acc, size, ends, divisor, decay, shrink, rate, factor, n):
+        """Weights and memory after the step, in place; returns 0 where all of them are finite, nan elsewhere."""
+        one = constant(0.0, 1)
+        check, first = one, 0
+        for part in range(len(factor)):
+            lr = load(rate, part, one) * factor[part]
+            end = size if len(factor) == 1 else ends[part]
+            for p in range(first, end):
+                value = load(w, p, one)
+                g = mean(acc, p, divisor) + value * decay
+                if shrink != 0.0:
+                    value = value * (1.0 - lr * shrink)
+                a = load(w, size + p, one) if slots > 0 else one
+                b = load(w, 2 * size + p, one) if slots > 1 else one
+                value, a, b = update(value, g, a, b, lr, n, one)
+                store(w, p, value)
+                check = check + (value - value)
+                if slots > 0:
+                    store(w, size + p, a)
+                    check = check + (a - a)
+                if slots > 1:
+                    store(w, 2 * size + p, b)
+                    check = check + (b - b)
+            first = end
+        return check
 
+    @njit(forceinline=True)
+    def carry(w, acc, v, moved, size, ends, divisor, decay, shrink, rate, factor, n):
+        """A tangent vector after the step, in place, from the network before it; ``moved`` are its sums."""
+        one = constant(0.0, 1)
+        check, first = one, 0
+        for part in range(len(factor)):
+            lr = load(rate, part, one) * factor[part]
+            end = size if len(factor) == 1 else ends[part]
+            for p in range(first, end):
+                value = load(v, p, one)
+                dg = mean(moved, p, divisor) + value * decay
+                if shrink != 0.0:
+                    value = value * (1.0 - lr * shrink)
+                g, a, b = one, one, one
+                if not linear:
+                    g = mean(acc, p, divisor) + load(w, p, one) * decay
+                    a = load(w, size + p, one)
+                    b = load(w, 2 * size + p, one) if slots > 1 else one
+                da = load(v, size + p, one) if slots > 0 else one
+                db = load(v, 2 * size + p, one) if slots > 1 else one
+                value, da, db = tangent(g, a, b, value, dg, da, db, lr, n, one)
+                store(v, p, value)
+                check = check + (value - value)
+                if slots > 0:
+                    store(v, size + p, da)
+                    check = check + (da - da)
+                if slots > 1:
+                    store(v, 2 * size + p, db)
+                    check = check + (db - db)
+            first = end
+        return check
 
-_activate = _chosen([a.value for a in ACTIVATIONS.values()])
-_slope = _chosen([a.slope for a in ACTIVATIONS.values()])
-_bend = _chosen([a.bend for a in ACTIVATIONS.values()])
-
-
-@njit(forceinline=True)
-def _target(y, k, n, i0, own, zero):
-    """Target of output k: of samples i0, i0 + 1, ..., the same for all networks, or each network's own."""
-    if own:
-        return load(y, k, zero)
-    return samples_of(y, k * n + i0, zero)
-
-
-@njit(forceinline=True)
-def _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, own, with_loss, tangent, zero):
-    """Add the gradient terms of samples i0, i0 + 1, ... (as many as ``zero`` is wide) to ``acc``; return the loss so far."""
-    b1 = d * h
-    w2 = b1 + h
-    b2 = w2 + h * c
-    for j in range(h):
-        z = load(w, b1 + j, zero)
-        for i in range(d):
-            z = z + load(w, i * h + j, zero) * samples_of(x, i * n + i0, zero)
-        store(scratch, j, _activate(z, act, zero))
-    for k in range(c):
-        a = load(w, b2 + k, zero)
-        for j in range(h):
-            a = a + load(w, w2 + j * c + k, zero) * load_wide(scratch, j, zero)
-        store(scratch, h + k, a)
-    if cost == CROSS_ENTROPY:
-        top = load_wide(scratch, h, zero)
-        for k in range(1, c):
-            a = load_wide(scratch, h + k, zero)
-            top = where_less(top, a, a, top)
-        total = zero
-        label = zero
-        for k in range(c):
-            a = load_wide(scratch, h + k, zero) - top
-            if with_loss:
-                label = label + _target(y, k, n, i0, own, zero) * a
-            e = el.exp(a, zero)
-            total = total + e
-            store(scratch, h + k, e)
-        inverse = 1.0 / total
-        if with_loss:
-            loss = accumulate(loss, el.log(total, zero) - label)
-        for k in range(c):
-            delta = load_wide(scratch, h + k, zero) * inverse - _target(y, k, n, i0, own, zero)
-            store(scratch, h + k, delta)
-    else:
-        square = zero
-        for k in range(c):
-            delta = load_wide(scratch, h + k, zero) - _target(y, k, n, i0, own, zero)
-            square = square + delta * delta
-            store(scratch, h + k, delta)
-        if with_loss:
-            loss = accumulate(loss, square * 0.5)
-    one = constant(0.0, 1)
-    for k in range(c):
-        store(acc, b2 + k, accumulate(load(acc, b2 + k, one), load_wide(scratch, h + k, zero)))
-    for j in range(h):
-        unit = load_wide(scratch, j, zero)
-        g = zero
-        for k in range(c):
-            delta = load_wide(scratch, h + k, zero)
-            slot = w2 + j * c + k
-            store(acc, slot, accumulate(load(acc, slot, one), unit * delta))
-            g = g + load(w, slot, zero) * delta
-        slope = _slope(unit, act, zero)
-        if tangent:  # what every tangent vector needs of this sample
-            store(scratch, h + c + j, slope)
-            store(scratch, h + c + h + j, g * _bend(unit, act, zero))
-        g = g * slope
-        store(acc, b1 + j, accumulate(load(acc, b1 + j, one), g))
-        for i in range(d):
-            slot = i * h + j
-            store(acc, slot, accumulate(load(acc, slot, one), samples_of(x, i * n + i0, zero) * g))
-    return loss
-
-
-@njit(forceinline=True)
-def _tangent_samples(w, v, acc, scratch, x, y, n, i0, d, h, c, cost, own, zero):
-    """Add the terms of H v (Pearlmutter's R operator) to ``acc``.
-
-    In ``scratch`` are, from ``_samples``: h_j; delta_k; act'(h_j); (W2_j0 delta_0 + ...) times the derivative of act' by h_j.
-    """
-    b1 = d * h
-    w2 = b1 + h
-    b2 = w2 + h * c
-    slope0 = h + c
-    bend0 = slope0 + h
-    rh0 = bend0 + h  # derivatives of the hidden units, then of the residuals
-    rd0 = rh0 + h
-    one = constant(0.0, 1)
-    for j in range(h):
-        rz = load(v, b1 + j, zero)
-        for i in range(d):
-            rz = rz + load(v, i * h + j, zero) * samples_of(x, i * n + i0, zero)
-        store(scratch, rh0 + j, rz * load_wide(scratch, slope0 + j, zero))
-    mean = zero
-    for k in range(c):
-        ra = load(v, b2 + k, zero)
-        for j in range(h):
-            slot = w2 + j * c + k
-            ra = ra + load(v, slot, zero) * load_wide(scratch, j, zero)
-            ra = ra + load(w, slot, zero) * load_wide(scratch, rh0 + j, zero)
-        if cost == CROSS_ENTROPY:
-            q = load_wide(scratch, h + k, zero) + _target(y, k, n, i0, own, zero)
-            mean = mean + q * ra
-        store(scratch, rd0 + k, ra)
-    for k in range(c):
-        rd = load_wide(scratch, rd0 + k, zero)
-        if cost == CROSS_ENTROPY:
-            q = load_wide(scratch, h + k, zero) + _target(y, k, n, i0, own, zero)
-            rd = q * (rd - mean)
-            store(scratch, rd0 + k, rd)
-        store(acc, b2 + k, accumulate(load(acc, b2 + k, one), rd))
-    for j in range(h):
-        unit = load_wide(scratch, j, zero)
-        rh = load_wide(scratch, rh0 + j, zero)
-        rg = zero
-        for k in range(c):
-            slot = w2 + j * c + k
-            delta = load_wide(scratch, h + k, zero)
-            rd = load_wide(scratch, rd0 + k, zero)
-            store(acc, slot, accumulate(load(acc, slot, one), rh * delta + unit * rd))
-            weight = load(w, slot, zero)
-            rg = rg + (load(v, slot, zero) * delta + weight * rd)
-        rg = rg * load_wide(scratch, slope0 + j, zero) + load_wide(scratch, bend0 + j, zero) * rh
-        store(acc, b1 + j, accumulate(load(acc, b1 + j, one), rg))
-        for i in range(d):
-            slot = i * h + j
-            store(acc, slot, accumulate(load(acc, slot, one), samples_of(x, i * n + i0, zero) * rg))
-
-
-@njit(forceinline=True)
-def _gradient(group, m, depth, acc, scratch, x, y, n, d, h, c, act, cost, own, with_loss):
-    """Sums over the samples into ``acc``: gradient terms of member ``m``, then H v terms of members m + 1 ... m + depth - 1.
-
-    Returns the sum of the losses of member ``m``.
-    """
-    one = constant(0.0, 1)
-    block = constant(0.0, BLOCK)
-    size = (d + 1) * h + (h + 1) * c
-    for p in range(depth * size):
-        store(acc, p, one)
-    loss = one
-    w = group[m]
-    whole = n - n % BLOCK
-    for i0 in range(0, whole, BLOCK):
-        loss = _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, own, with_loss, depth > 1, block)
-        for k in range(1, depth):
-            sums = acc[k * size * LANES :]
-            _tangent_samples(w, group[m + k], sums, scratch, x, y, n, i0, d, h, c, cost, own, block)
-    for i0 in range(whole, n):
-        loss = _samples(w, acc, scratch, loss, x, y, n, i0, d, h, c, act, cost, own, with_loss, depth > 1, one)
-        for k in range(1, depth):
-            sums = acc[k * size * LANES :]
-            _tangent_samples(w, group[m + k], sums, scratch, x, y, n, i0, d, h, c, cost, own, one)
-    return loss
+    return move, carry
 
 
 @njit(forceinline=True)
@@ -232,20 +124,14 @@ def _l1(w, v, size, minus):
 
 
 @njit(forceinline=True)
-def _step(w, acc, size, divisor, decay, rate):
-    """w - rate * (acc / divisor + decay * w) in place; returns 0 where all of w is finite, nan elsewhere."""
-    one = constant(0.0, 1)
-    lr = load(rate, 0, one)
-    check = one
-    for p in range(size):
-        value = load(w, p, one)
-        mean = load(acc, p, one)
-        if divisor != 1.0:  # x / 1 is x, and a division takes as long as all else here
-            mean = mean / (one + divisor)
-        value = value - lr * (mean + value * decay)
-        store(w, p, value)
-        check = check + (value - value)
-    return check
+def _gather(x, y, xb, yb, n, d, c, order, count):
+    """The samples of a step side by side, as the whole data lie."""
+    for i in range(d):
+        for s in range(count):
+            xb[i * count + s] = x[i * n + order[s]]
+    for k in range(c):
+        for s in range(count):
+            yb[k * count + s] = y[k * n + order[s]]
 
 
 @njit(forceinline=True)
@@ -319,29 +205,41 @@ def _orthonormalise(group, size, keep):
             store(v, size, norm)
 
 
-def build(d, h, c, act, cost, own, tangent, source, jit):
-    """Compile ``advance`` for one architecture (all sizes constants of the machine code), for copies or for tangent vectors.
+def build(widths, act, cost, own, tangent, bias, scale, rule, batched, source, jit):
+    """Compile ``advance`` for one architecture and rule (all sizes constants of the machine code), for copies or for tangent vectors.
 
     ``source`` identifies the text of this package: it is part of the key of Numba's disk cache, which would otherwise not
     notice a change in the functions inlined here. ``jit`` is the decorator, with or without the cache.
     """
+    d, c = widths[0], widths[-1]
+    size = sum((n_in + bias) * n_out for n_in, n_out in itertools.pairwise(widths))
+    net, sums = constants(widths, cost, own, bias, scale), build_sums(act)
+    move, carry = _movers(rule)
+    full = size * (1 + list(RULES.values())[rule].slots)
+    together = max(1, TOGETHER // size)
 
     @jit
     def advance(
-        state, rate, acc, scratch, x, y, n, divisor, decay, start, stop, last, every, snapshot,
-        loss, norm, weights, distance, gradient, nonfinite, interval, growth,
+        state, rate, layers, ends, factors, acc, scratch, x, y, n, divisor, hyper, clock,
+        order, counts, xb, yb, start, stop, last, every, snapshot,
+        loss, norm, weights, distance, gradient, product, nonfinite, interval, growth,
         orthonormal, triangle,
     ):  # fmt: skip
         """Move groups of networks from step ``start`` to ``stop``, recording every ``every``-th state on the way, its weights
         every ``snapshot`` steps.
 
-        state: (groups, 1 + copies, (parameters + 1) * LANES), reference first, updated in place (copies, or tangent vectors; the last
-        slot is the kernel's own, and with ``triangle`` there are as many such slots as copies). rate: (groups, LANES). y: (1, outputs *
-        samples), or one sample for each network (groups, outputs * LANES) with ``own``. Outputs
+        state: (groups, 1 + copies, (state size + 1) * LANES), reference first, updated in place (copies, or tangent vectors; the last
+        slot is the kernel's own, and with ``triangle`` there are as many such slots as copies). rate: (groups, layers or 1 times LANES).
+        layers, factors: see ``samples.sums``; ends (layers,): where their parameters end.
+        y: (1, outputs * samples), or one sample for each network (groups, outputs * LANES) with ``own``. hyper: p, 1 - p, q, 1 - q, eps
+        of the rule, its coupled and its decoupled decay, and what a minibatch's size is multiplied by in the divisor (0: the divisor is 1).
+        clock: (stop - start, 2 + layers or 1), the step's corrections and factors of the learning rates. order, counts: the samples of
+        each step, (stop - start, batch), and how many; xb, yb: room for them. Outputs
         of size 0 are not recorded: loss (networks, members, records), of the reference and the first copies; norm (networks,
-        records); weights (networks, members, records, parameters); distance (networks, copies, records), for tangent vectors
-        their L1 norms; gradient (networks, parameters), of the state at ``stop``. nonfinite (networks,
-        1 + copies): first step whose weights are not finite, left alone where it is not negative. The state at ``stop`` is recorded
+        records); weights (networks, members, records, state size); distance (networks, copies, records) of the weights, for tangent vectors
+        the L1 norms of theirs; gradient (networks, parameters), of the state at ``stop``, and product (networks, copies, parameters), the
+        Hessian there times the weights of the tangent vectors. nonfinite (networks,
+        1 + copies): first step whose state is not finite, left alone where it is not negative. The state at ``stop`` is recorded
         (and its loss and gradient evaluated) if ``last``; otherwise the next call does so. Tangent vectors are made
         orthonormal at step 0 (unless they are ``orthonormal`` already) and after every ``interval``-th step if that is not 0;
         the logarithms ln R_jj are added up in growth (networks, copies, records), each where the states recorded next are (nan for a
@@ -349,21 +247,27 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
         the matrices R themselves are kept in triangle (networks, steps / interval, copies, copies).
         """
         source  # noqa: B018
-        size = (d + 1) * h + (h + 1) * c
-        together = max(1, TOGETHER // size)
         keep = triangle.size > 0
         one = constant(0.0, 1)
+        decay, shrink = hyper[5], hyper[6]
         for head in range(0, state.shape[0], together):
             tail = min(head + together, state.shape[0])
             if tangent and interval > 0 and start == 0 and not orthonormal:
                 for group in range(head, tail):
-                    _orthonormalise(state[group], size, False)
+                    _orthonormalise(state[group], full, False)
             for t in range(start, stop + 1):
                 final = t == stop
                 if final and not last:
                     break
                 record = t % every == 0
                 r = t // every
+                now = 0 if final else t - start
+                numbers = (hyper[0], hyper[1], hyper[2], hyper[3], hyper[4], clock[now, 0], clock[now, 1])
+                factor = clock[now, 2:]
+                seen = n
+                if batched and not final:
+                    seen = counts[now]
+                    _gather(x, y[0], xb, yb, n, d, c, order[now], seen)
                 for group in range(head, tail):
                     first = group * LANES
                     lanes = min(LANES, nonfinite.shape[0] - first)
@@ -376,7 +280,7 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
                     if weights.size > 0 and t % snapshot == 0:
                         for m in range(weights.shape[1]):
                             for lane in range(lanes):
-                                for p in range(size):
+                                for p in range(full):
                                     weights[first + lane, m, t // snapshot, p] = state[group, m, p * LANES + lane]
                     for m in range(state.shape[1]):
                         w = state[group, m]
@@ -388,48 +292,83 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
                     for m in range(0 if tangent else state.shape[1] - 1, -1, -1):
                         with_loss = record and m < loss.shape[1]
                         with_gradient = m == 0 and gradient.size > 0
-                        if final and not (with_loss or with_gradient):
+                        with_product = tangent and product.size > 0
+                        if final and not (with_loss or with_gradient or with_product):
                             continue
-                        depth = state.shape[1] if tangent and not final else 1
+                        depth = state.shape[1] if tangent and (with_product or not final) else 1
                         w = state[group, m]
-                        total = _gradient(
-                            state[group], m, depth, acc, scratch, x, targets, n, d, h, c, act, cost, own, with_loss
-                        )
-                        if with_loss:
-                            total = total / (one + divisor)
-                            if decay != 0.0:  # 0 times a sum of squares that overflows would be nan
-                                penalty = one
-                                for p in range(size):
-                                    penalty = penalty + load(w, p, one) * load(w, p, one)
-                                total = total + penalty * (0.5 * decay)
-                            for lane in range(lanes):
-                                loss[first + lane, m, r] = lane_of(total, lane)
+                        # the loss is one of all samples; a minibatch's sums are taken after it
+                        alone, total = batched and not final, one
+                        for part in range(0 if with_loss or not alone else 1, 2 if alone else 1):
+                            xs, ys, count, extent = x, targets, n, 1 if alone else depth
+                            if batched and part == 1:
+                                xs, ys, count, extent = xb, yb, seen, depth
+                            total = sums(
+                                net,
+                                size,
+                                layers,
+                                factors,
+                                state[group],
+                                m,
+                                extent,
+                                acc,
+                                scratch,
+                                xs,
+                                ys,
+                                count,
+                                with_loss and part == 0,
+                            )
+                            if part == 0 and with_loss:
+                                total = total / (one + divisor)
+                                if decay != 0.0:  # 0 times a sum of squares that overflows would be nan
+                                    penalty = one
+                                    for p in range(size):
+                                        penalty = penalty + load(w, p, one) * load(w, p, one)
+                                    total = total + penalty * (0.5 * decay)
+                                for lane in range(lanes):
+                                    loss[first + lane, m, r] = lane_of(total, lane)
                         if final:
                             if with_gradient:
                                 for p in range(size):
                                     value = load(acc, p, one) / (one + divisor) + load(w, p, one) * decay
                                     for lane in range(lanes):
                                         gradient[first + lane, p] = lane_of(value, lane)
+                            if with_product:
+                                for k in range(1, depth):
+                                    v = state[group, k]
+                                    for p in range(size):
+                                        value = load(acc, k * size + p, one) / (one + divisor) + load(v, p, one) * decay
+                                        for lane in range(lanes):
+                                            product[first + lane, k - 1, p] = lane_of(value, lane)
                             continue
-                        for k in range(depth):
-                            check = _step(
-                                state[group, m + k], acc[k * size * LANES :], size, divisor, decay, rate[group]
-                            )
+                        by = divisor
+                        if batched:
+                            by = hyper[7] * seen if hyper[7] != 0.0 else 1.0
+                        for k in range(
+                            depth - 1, -1, -1
+                        ):  # the network last: its vectors' step is told from what it was
+                            if k > 0:
+                                check = carry(
+                                    w, acc, state[group, k], acc[k * size * LANES :], size, ends, by, decay, shrink, rate[group],
+                                    factor, numbers,
+                                )  # fmt: skip
+                            else:
+                                check = move(w, acc, size, ends, by, decay, shrink, rate[group], factor, numbers)
                             if not any_nonzero(check):
                                 continue
                             for lane in range(lanes):
                                 if lane_of(check, lane) != 0.0 and nonfinite[first + lane, m + k] < 0:
                                     nonfinite[first + lane, m + k] = t + 1
                     if tangent and not final and interval > 0 and (t + 1) % interval == 0:
-                        _orthonormalise(state[group], size, keep)
+                        _orthonormalise(state[group], full, keep)
                         r = t // every
                         leading = one
                         for m in range(1, state.shape[1]):
-                            diagonal = load(state[group, m], size, one)
+                            diagonal = load(state[group, m], full, one)
                             leading = where_less(leading, diagonal, diagonal, leading)
                         lost = leading * RESOLVED
                         for m in range(1, state.shape[1]):
-                            diagonal = load(state[group, m], size, one)
+                            diagonal = load(state[group, m], full, one)
                             logarithm = where_less(diagonal, lost, one + NAN, el.log(diagonal, one))
                             logarithm = where_less(diagonal, one + WIPED_OUT, one - INFINITY, logarithm)
                             for lane in range(lanes):
@@ -437,7 +376,7 @@ def build(d, h, c, act, cost, own, tangent, source, jit):
                             if not keep:
                                 continue
                             for i in range(1, m + 1):
-                                entry = load(state[group, m], size if i == m else size + i, one)
+                                entry = load(state[group, m], full if i == m else full + i, one)
                                 for lane in range(lanes):
                                     triangle[first + lane, t // interval, i - 1, m - 1] = lane_of(entry, lane)
 

@@ -1,0 +1,323 @@
+"""What a step computes of the samples: sums of the gradient's terms and of the terms of H v, eight networks and eight samples at a time.
+
+Operation order (the specification; tests/specification.py is its plain-Python twin), for one network and one sample, layer by layer:
+z_j = b_j + u_0 W_0j + u_1 W_1j + ... with u the inputs, then the values of the layer before; h_j = act(z_j); a_k likewise for the outputs.
+With a scale s, z_j = s (0 + u_0 W_0j + ...) + b_j; without biases the sum begins with 0. Cross entropy: m = max_k a_k, e_k = exp(a_k - m),
+s = e_0 + e_1 + ..., delta_k = e_k (1/s) - y_k, loss = log(s) - sum_k y_k (a_k - m); squared errors: delta_k = a_k - y_k, loss =
+sum_k delta_k delta_k / 2. Going down, g_j = (W_j0 delta_0 + W_j1 delta_1 + ...) act'(z_j) is the delta of the layer before, and the terms
+are u_j delta_k for W_jk and delta_k for b_k; with a scale, (s delta_k) stands for delta_k in both. Terms of the samples are added in
+sample order to 0. The order of the tangent terms (Pearlmutter's R operator) is that of ``_tangent_samples``, read from top to bottom.
+"""
+
+from __future__ import annotations
+
+import itertools
+from functools import cache
+
+from numba import njit
+
+from ...models.activations import ACTIVATIONS, over
+from . import elementary as el
+from .lanes import LANES, accumulate, constant, load, load_wide, samples_of, store, where_less
+
+CROSS_ENTROPY, SQUARED_ERROR = 0, 1
+BLOCK = 8
+"""Samples that share one load of the weights."""
+
+
+def scratch_slots(widths: tuple[int, ...]) -> int:
+    """Vectors of a block of samples that the functions here keep beside each other."""
+    return 7 * sum(widths[1:-1]) + 3 * widths[-1]
+
+
+def constants(widths, cost, own, bias, scale) -> tuple:
+    """``net``, what the functions here know of a network: constants of the machine code, in this order."""
+    d, first, last, c = widths[0], widths[1], widths[-2], widths[-1]
+    many, scaled = len(widths) > 3, scale is not None
+    factors = scale if scaled else (1.0,) * (len(widths) - 1)
+    hidden = sum(widths[1:-1])
+    before_last = sum((n + bias) * m for n, m in itertools.pairwise(widths[:-1]))
+    places = list(itertools.accumulate((hidden, c, hidden, hidden, hidden, c, hidden, hidden)))[1:]
+    ends = (float(factors[0]), float(factors[-1]))
+    return (d, first, (d + bias) * first, last, c, hidden, before_last, *places, cost, own, bias, scaled, many, *ends)
+
+
+# Places in ``net``. ``SECOND_OFFSET``, ``LAST_OFFSET``: where the parameters of those layers begin; ``HIDDEN``: all hidden units. Scratch
+# holds, in this order: hidden units; outputs, then their deltas; slopes; g times the bend; R of units; R of outputs; deltas of hidden
+# units; their R; z, and then R of z, where the derivatives are told from z.
+D, FIRST, SECOND_OFFSET, LAST, C, HIDDEN, LAST_OFFSET = range(7)
+SLOPES, BENDS, RISES, FALLS, DELTAS, BACK, INPUTS = range(7, 14)
+COST, OWN, BIAS, SCALED, MANY, FIRST_FACTOR, LAST_FACTOR = range(14, 21)
+
+
+@njit(forceinline=True)
+def _target(y, k, n, i0, own, zero):
+    """Target of output k: of samples i0, i0 + 1, ..., the same for all networks, or each network's own."""
+    if own:
+        return load(y, k, zero)
+    return samples_of(y, k * n + i0, zero)
+
+
+@njit(forceinline=True)
+def _opened(net, w, b, zero):
+    """What the sum of a unit's inputs begins with."""
+    if net[BIAS] and not net[SCALED]:
+        return load(w, b, zero)
+    return zero
+
+
+@njit(forceinline=True)
+def _closed(net, total, w, b, factor, zero):
+    """What becomes of the sum."""
+    if net[SCALED]:
+        total = total * factor
+        if net[BIAS]:
+            total = total + load(w, b, zero)
+    return total
+
+
+@njit(forceinline=True)
+def _weighed(net, x, factor):
+    if net[SCALED]:
+        return x * factor
+    return x
+
+
+@njit(forceinline=True)
+def _first_input(net, w, x, n, i0, j, zero):
+    """The inputs' part in unit j of the first layer; of a tangent vector in the place of w, its R."""
+    d, h = net[D], net[FIRST]
+    total = _opened(net, w, d * h + j, zero)
+    for i in range(d):
+        total = total + load(w, i * h + j, zero) * samples_of(x, i * n + i0, zero)
+    return _closed(net, total, w, d * h + j, net[FIRST_FACTOR], zero)
+
+
+@njit(forceinline=True)
+def _later_input(net, w, scratch, o, u, n_in, n_out, factor, k, zero):
+    total = _opened(net, w, o + n_in * n_out + k, zero)
+    for j in range(n_in):
+        total = total + load(w, o + j * n_out + k, zero) * load_wide(scratch, u + j, zero)
+    return _closed(net, total, w, o + n_in * n_out + k, factor, zero)
+
+
+@njit(forceinline=True)
+def _add_first(net, acc, x, n, i0, j, g, zero):
+    """The first layer's terms of unit j."""
+    d, h = net[D], net[FIRST]
+    one = constant(0.0, 1)
+    if net[BIAS]:
+        slot = d * h + j
+        store(acc, slot, accumulate(load(acc, slot, one), g))
+    g = _weighed(net, g, net[FIRST_FACTOR])
+    for i in range(d):
+        slot = i * h + j
+        store(acc, slot, accumulate(load(acc, slot, one), samples_of(x, i * n + i0, zero) * g))
+
+
+@njit(forceinline=True)
+def _add_bias(net, acc, scratch, slot0, n_out, from0, zero):
+    if net[BIAS]:
+        one = constant(0.0, 1)
+        for k in range(n_out):
+            slot = slot0 + k
+            store(acc, slot, accumulate(load(acc, slot, one), load_wide(scratch, from0 + k, zero)))
+
+
+@njit(forceinline=True)
+def _later_rise(net, w, v, scratch, o, u, n_in, n_out, factor, k, zero):
+    rises = net[RISES]
+    ra = _opened(net, v, o + n_in * n_out + k, zero)
+    for j in range(n_in):
+        slot = o + j * n_out + k
+        ra = ra + load(v, slot, zero) * load_wide(scratch, u + j, zero)
+        ra = ra + load(w, slot, zero) * load_wide(scratch, rises + u + j, zero)
+    return _closed(net, ra, v, o + n_in * n_out + k, factor, zero)
+
+
+@cache
+def build_sums(act):
+    """``sums``, compiled for an activation (its number in the table), to be inlined."""
+    activation = list(ACTIVATIONS.values())[act]
+    value, slope, bend = (njit(forceinline=True)(over(formula, el)) for formula in activation[1:4])
+    from_input = activation.from_input
+
+    @njit(forceinline=True)
+    def _activate(net, scratch, at, z, zero):
+        store(scratch, at, value(z, zero))
+        if from_input:
+            store(scratch, net[INPUTS] + at, z)
+
+    @njit(forceinline=True)
+    def _through(net, scratch, at, g, tangent, zero):
+        """g times the slope of unit ``at``; with tangent vectors, what all of them need is left in scratch."""
+        slopes, bends, inputs = net[SLOPES], net[BENDS], net[INPUTS]
+        told = load_wide(scratch, inputs + at if from_input else at, zero)
+        rise = slope(told, zero)
+        if tangent:
+            store(scratch, slopes + at, rise)
+            store(scratch, bends + at, g * bend(told, zero))
+        return g * rise
+
+    @njit(forceinline=True)
+    def _down(net, w, acc, scratch, x, n, i0, o, u, n_in, n_out, factor, from0, tangent, zero):
+        """From the deltas of a layer, at ``from0`` of scratch, to its terms and to the deltas of the layer before, whose units are at u."""
+        one = constant(0.0, 1)
+        _add_bias(net, acc, scratch, o + n_in * n_out, n_out, from0, zero)
+        for j in range(n_in):
+            unit = load_wide(scratch, u + j, zero)
+            g = zero
+            for k in range(n_out):
+                delta = _weighed(net, load_wide(scratch, from0 + k, zero), factor)
+                slot = o + j * n_out + k
+                store(acc, slot, accumulate(load(acc, slot, one), unit * delta))
+                g = g + load(w, slot, zero) * delta
+            g = _through(net, scratch, u + j, g, tangent, zero)
+            if o == net[SECOND_OFFSET]:
+                _add_first(net, acc, x, n, i0, j, g, zero)
+            else:
+                store(scratch, net[DELTAS] + u + j, g)
+
+    @njit(forceinline=True)
+    def _samples(net, layers, factors, w, acc, scratch, loss, x, y, n, i0, with_loss, tangent, zero):
+        """Add the gradient terms of samples i0, i0 + 1, ... (as many as ``zero`` is wide) to ``acc``; return the loss so far."""
+        c, hidden, last = net[C], net[HIDDEN], net[LAST]
+        deltas = net[DELTAS]
+        for j in range(net[FIRST]):
+            _activate(net, scratch, j, _first_input(net, w, x, n, i0, j, zero), zero)
+        if net[MANY]:
+            for layer in range(1, len(layers) - 1):
+                o, at, n_in, n_out = layers[layer, 0], layers[layer, 1], layers[layer, 2], layers[layer, 3]
+                for k in range(n_out):
+                    z = _later_input(net, w, scratch, o, at - n_in, n_in, n_out, factors[layer], k, zero)
+                    _activate(net, scratch, at + k, z, zero)
+        for k in range(c):
+            a = _later_input(net, w, scratch, net[LAST_OFFSET], hidden - last, last, c, net[LAST_FACTOR], k, zero)
+            store(scratch, hidden + k, a)
+        if net[COST] == CROSS_ENTROPY:
+            top = load_wide(scratch, hidden, zero)
+            for k in range(1, c):
+                a = load_wide(scratch, hidden + k, zero)
+                top = where_less(top, a, a, top)
+            total = zero
+            label = zero
+            for k in range(c):
+                a = load_wide(scratch, hidden + k, zero) - top
+                if with_loss:
+                    label = label + _target(y, k, n, i0, net[OWN], zero) * a
+                e = el.exp(a, zero)
+                total = total + e
+                store(scratch, hidden + k, e)
+            inverse = 1.0 / total
+            if with_loss:
+                loss = accumulate(loss, el.log(total, zero) - label)
+            for k in range(c):
+                delta = load_wide(scratch, hidden + k, zero) * inverse - _target(y, k, n, i0, net[OWN], zero)
+                store(scratch, hidden + k, delta)
+        else:
+            square = zero
+            for k in range(c):
+                delta = load_wide(scratch, hidden + k, zero) - _target(y, k, n, i0, net[OWN], zero)
+                square = square + delta * delta
+                store(scratch, hidden + k, delta)
+            if with_loss:
+                loss = accumulate(loss, square * 0.5)
+        o, u, f = net[LAST_OFFSET], hidden - last, net[LAST_FACTOR]
+        _down(net, w, acc, scratch, x, n, i0, o, u, last, c, f, hidden, tangent, zero)
+        if net[MANY]:
+            for layer in range(len(layers) - 2, 0, -1):
+                o, at, n_in, n_out = layers[layer, 0], layers[layer, 1], layers[layer, 2], layers[layer, 3]
+                f = factors[layer]
+                _down(net, w, acc, scratch, x, n, i0, o, at - n_in, n_in, n_out, f, deltas + at, tangent, zero)
+        return loss
+
+    @njit(forceinline=True)
+    def _rise(net, scratch, at, rz, zero):
+        slopes, rises, inputs = net[SLOPES], net[RISES], net[INPUTS]
+        if from_input:
+            store(scratch, inputs + at, rz)
+        store(scratch, rises + at, rz * load_wide(scratch, slopes + at, zero))
+
+    @njit(forceinline=True)
+    def _fall(net, w, v, acc, scratch, x, n, i0, o, u, n_in, n_out, factor, from0, rfrom0, zero):
+        """``_down``, differentiated along v."""
+        one = constant(0.0, 1)
+        slopes, bends, rises, back, inputs = net[SLOPES], net[BENDS], net[RISES], net[BACK], net[INPUTS]
+        _add_bias(net, acc, scratch, o + n_in * n_out, n_out, rfrom0, zero)
+        for j in range(n_in):
+            unit = load_wide(scratch, u + j, zero)
+            rh = load_wide(scratch, rises + u + j, zero)
+            rg = zero
+            for k in range(n_out):
+                slot = o + j * n_out + k
+                delta = _weighed(net, load_wide(scratch, from0 + k, zero), factor)
+                rd = _weighed(net, load_wide(scratch, rfrom0 + k, zero), factor)
+                store(acc, slot, accumulate(load(acc, slot, one), rh * delta + unit * rd))
+                weight = load(w, slot, zero)
+                rg = rg + (load(v, slot, zero) * delta + weight * rd)
+            along = load_wide(scratch, inputs + u + j, zero) if from_input else rh
+            rg = rg * load_wide(scratch, slopes + u + j, zero) + load_wide(scratch, bends + u + j, zero) * along
+            if o == net[SECOND_OFFSET]:
+                _add_first(net, acc, x, n, i0, j, rg, zero)
+            else:
+                store(scratch, back + u + j, rg)
+
+    @njit(forceinline=True)
+    def _tangent_samples(net, layers, factors, w, v, acc, scratch, x, y, n, i0, zero):
+        """Add the terms of H v to ``acc``; ``_samples`` has left in scratch what they need."""
+        c, hidden, last = net[C], net[HIDDEN], net[LAST]
+        falls, deltas, back = net[FALLS], net[DELTAS], net[BACK]
+        for j in range(net[FIRST]):
+            _rise(net, scratch, j, _first_input(net, v, x, n, i0, j, zero), zero)
+        if net[MANY]:
+            for layer in range(1, len(layers) - 1):
+                o, at, n_in, n_out = layers[layer, 0], layers[layer, 1], layers[layer, 2], layers[layer, 3]
+                for k in range(n_out):
+                    rz = _later_rise(net, w, v, scratch, o, at - n_in, n_in, n_out, factors[layer], k, zero)
+                    _rise(net, scratch, at + k, rz, zero)
+        mean = zero
+        for k in range(c):
+            ra = _later_rise(net, w, v, scratch, net[LAST_OFFSET], hidden - last, last, c, net[LAST_FACTOR], k, zero)
+            if net[COST] == CROSS_ENTROPY:
+                q = load_wide(scratch, hidden + k, zero) + _target(y, k, n, i0, net[OWN], zero)
+                mean = mean + q * ra
+            store(scratch, falls + k, ra)
+        if net[COST] == CROSS_ENTROPY:
+            for k in range(c):
+                q = load_wide(scratch, hidden + k, zero) + _target(y, k, n, i0, net[OWN], zero)
+                store(scratch, falls + k, q * (load_wide(scratch, falls + k, zero) - mean))
+        o, u, f = net[LAST_OFFSET], hidden - last, net[LAST_FACTOR]
+        _fall(net, w, v, acc, scratch, x, n, i0, o, u, last, c, f, hidden, falls, zero)
+        if net[MANY]:
+            for layer in range(len(layers) - 2, 0, -1):
+                o, at, n_in, n_out = layers[layer, 0], layers[layer, 1], layers[layer, 2], layers[layer, 3]
+                f = factors[layer]
+                _fall(net, w, v, acc, scratch, x, n, i0, o, at - n_in, n_in, n_out, f, deltas + at, back + at, zero)
+
+    @njit(forceinline=True)
+    def sums(net, size, layers, factors, group, m, depth, acc, scratch, x, y, n, with_loss):
+        """Sums over n samples into ``acc``, from 0 on: gradient terms of member ``m``, then H v terms of members m + 1 ... m + depth - 1.
+
+        ``layers`` (layers, 4) and ``factors`` (layers,) hold, for each layer, where its parameters begin, where its units stand in scratch,
+        its inputs and outputs, and what its products are multiplied by. Returns the sum of the losses of member ``m``.
+        """
+        one = constant(0.0, 1)
+        block = constant(0.0, BLOCK)
+        for p in range(depth * size):
+            store(acc, p, one)
+        loss = one
+        w = group[m]
+        whole = n - n % BLOCK
+        for i0 in range(0, whole, BLOCK):
+            loss = _samples(net, layers, factors, w, acc, scratch, loss, x, y, n, i0, with_loss, depth > 1, block)
+            for k in range(1, depth):
+                some = acc[k * size * LANES :]
+                _tangent_samples(net, layers, factors, w, group[m + k], some, scratch, x, y, n, i0, block)
+        for i0 in range(whole, n):
+            loss = _samples(net, layers, factors, w, acc, scratch, loss, x, y, n, i0, with_loss, depth > 1, one)
+            for k in range(1, depth):
+                some = acc[k * size * LANES :]
+                _tangent_samples(net, layers, factors, w, group[m + k], some, scratch, x, y, n, i0, one)
+        return loss
+
+    return sums
