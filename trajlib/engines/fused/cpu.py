@@ -48,6 +48,11 @@ def aligned(shape: tuple[int, ...]) -> np.ndarray:
     return raw[offset : offset + size].reshape(shape)
 
 
+def padded_samples(array: np.ndarray) -> np.ndarray:
+    """(samples, columns) column by column, with room for a block behind: the kernel reads it whole."""
+    return np.append(np.ascontiguousarray(array.T).ravel(), np.zeros(samples.BLOCK))
+
+
 @cache
 def _source() -> int:
     """A number that changes with the text of this package (the disk cache must not serve code of another version)."""
@@ -93,8 +98,10 @@ class Kind(NamedTuple):
         Whether targets are each network's own, and whether copies are tangent vectors.
     rule : str
         Of the table of rules.
-    batched : bool
-        Whether there are minibatches.
+    layered, batched : bool
+        Whether each layer has a learning rate of its own, and whether there are minibatches.
+    blocks : (int, int)
+        Samples to a block, and to the last one.
     """
 
     sizes: tuple[int, ...]
@@ -105,7 +112,9 @@ class Kind(NamedTuple):
     bias: bool
     scale: tuple[float, ...] | None
     rule: str
+    layered: bool
     batched: bool
+    blocks: tuple[int, int]
 
 
 def _compiled(kind: Kind, arguments: tuple):
@@ -126,6 +135,16 @@ def _compiled(kind: Kind, arguments: tuple):
     return _kernels[kind]
 
 
+@cache
+def _layers(sizes: tuple[int, ...], bias: bool, scale: tuple[float, ...] | None) -> tuple[np.ndarray, ...]:
+    """For each layer: where its parameters begin, where its units are in scratch, inputs, outputs; where its parameters end; its factor."""
+    pairs = list(itertools.pairwise(sizes))
+    ends = np.cumsum([(n + bias) * m for n, m in pairs])
+    rows = [(ends[i] - (n + bias) * m, sum(sizes[1 : i + 1]), n, m) for i, (n, m) in enumerate(pairs)]
+    return np.array(rows), ends, np.array(scale or (1.0,) * len(pairs))
+
+
+@cache
 def _per_sample(loss: str, outputs: int) -> float:
     """What a minibatch's size is multiplied by in its divisor; 0 where the divisor is 1 for any size."""
     one, two = (total_divisor(loss, n, outputs) for n in (1, 2))
@@ -218,14 +237,14 @@ class FusedRun:
         self._triangle = np.zeros(square)
         self._every, self._snapshot = every, snapshot
         *hidden, c = problem.sizes[1:]
-        self._x = np.ascontiguousarray(problem.x.T).ravel()
+        self._x = padded_samples(problem.x)
         if problem.own_targets:
             self._y = aligned((groups, c * LANES))
             own = np.full((groups * LANES, c), 1.0 / c)
             own[:rows] = targets[:, 0]
             self._y.reshape(groups, c, LANES)[...] = own.reshape(groups, LANES, c).swapaxes(1, 2)
         else:
-            self._y = np.ascontiguousarray(targets.T).reshape(1, -1)
+            self._y = padded_samples(targets)[None]
         self._problem, self._begin = problem, start
         self._samples = len(problem.x)
         rule, batches = problem.rule, problem.batches
@@ -239,18 +258,11 @@ class FusedRun:
         )
         self._kind = Kind(
             problem.sizes, problem.activation, problem.loss, problem.own_targets, tangent, bool(problem.bias), problem.scale, rule.name,
-            batches is not None,
+            isinstance(problem.rate, tuple), batches is not None,
+            samples.blocks(self._samples, None if batches is None else batches.size),
         )  # fmt: skip
         self._tangent = tangent
-        pairs = list(itertools.pairwise(problem.sizes))
-        self._ends = np.cumsum([(n + problem.bias) * m for n, m in pairs])
-        self._layers = np.array(
-            [
-                (self._ends[i] - (n + problem.bias) * m, sum(problem.sizes[1 : i + 1]), n, m)
-                for i, (n, m) in enumerate(pairs)
-            ]
-        )
-        self._factors = np.array(problem.scale or (1.0,) * len(pairs))
+        self._layers, self._ends, self._factors = _layers(problem.sizes, bool(problem.bias), problem.scale)
         self._scratch = samples.scratch_slots(problem.sizes) * samples.BLOCK * LANES
         seen = self._samples if batches is None else batches.size
         operations = seen * (3 * problem.n_parameters + 30 * (sum(hidden) + c)) + (depth * size if interval else 0)
@@ -287,8 +299,8 @@ class FusedRun:
             problem.clock(self._begin + start, self._begin + max(stop, start + 1)),
             order,
             counts,
-            aligned((seen * d,)),
-            aligned((seen * c,)),
+            aligned((seen * d + samples.BLOCK,)),
+            aligned((seen * c + samples.BLOCK,)),
             start,
             stop,
             last,

@@ -10,7 +10,9 @@ the loss over all. tests/specification.py is the plain-Python twin.
 from __future__ import annotations
 
 import itertools
+import types
 from functools import cache
+from typing import Any
 
 from numba import njit
 
@@ -22,15 +24,19 @@ from .lanes import LANES, any_nonzero, constant, lane_of, load, square_root, sto
 from .samples import build_sums, constants
 
 INFINITY, NAN = float("inf"), float("nan")
+sums: Any = None
+move: Any = None
+carry: Any = None
+"""What ``advance`` calls: each kernel has its own."""
 TOGETHER = 128
 """Parameters of the groups that take a step in turn: a short step waits for its own results, and the next group's fills the time."""
 
 
 @cache
-def _movers(rule: int):
+def _movers(rule: int, layered: bool):
     """How a network, and a tangent vector of one, take the step of a rule: ``move`` and ``carry``, compiled for it.
 
-    ``ends`` are where the parameters end that share a learning rate: those of each layer, or all.
+    ``layered``: whether each layer has a learning rate of its own, up to where its parameters end, ``ends``.
     """
     formulas = list(RULES.values())[rule]
     update = njit(forceinline=True)(over(formulas.update, el))
@@ -53,9 +59,9 @@ def _movers(rule: int):
         """Weights and memory after the step, in place; returns 0 where all of them are finite, nan elsewhere."""
         one = constant(0.0, 1)
         check, first = one, 0
-        for part in range(len(factor)):
+        for part in range(len(ends) if layered else 1):
             lr = load(rate, part, one) * factor[part]
-            end = size if len(factor) == 1 else ends[part]
+            end = ends[part] if layered else size
             for p in range(first, end):
                 value = load(w, p, one)
                 g = mean(acc, p, divisor) + value * decay
@@ -80,9 +86,9 @@ def _movers(rule: int):
         """A tangent vector after the step, in place, from the network before it; ``moved`` are its sums."""
         one = constant(0.0, 1)
         check, first = one, 0
-        for part in range(len(factor)):
+        for part in range(len(ends) if layered else 1):
             lr = load(rate, part, one) * factor[part]
-            end = size if len(factor) == 1 else ends[part]
+            end = ends[part] if layered else size
             for p in range(first, end):
                 value = load(v, p, one)
                 dg = mean(moved, p, divisor) + value * decay
@@ -205,7 +211,7 @@ def _orthonormalise(group, size, keep):
             store(v, size, norm)
 
 
-def build(widths, act, cost, own, tangent, bias, scale, rule, batched, source, jit):
+def build(widths, act, cost, own, tangent, bias, scale, rule, layered, batched, blocks, source, jit):
     """Compile ``advance`` for one architecture and rule (all sizes constants of the machine code), for copies or for tangent vectors.
 
     ``source`` identifies the text of this package: it is part of the key of Numba's disk cache, which would otherwise not
@@ -213,12 +219,14 @@ def build(widths, act, cost, own, tangent, bias, scale, rule, batched, source, j
     """
     d, c = widths[0], widths[-1]
     size = sum((n_in + bias) * n_out for n_in, n_out in itertools.pairwise(widths))
-    net, sums = constants(widths, cost, own, bias, scale), build_sums(act)
-    move, carry = _movers(rule)
+    net = constants(widths, bias, scale)
+    flags = (act, cost, own, bias, scale is not None, len(widths) > 3)
+    inlined = dict(
+        zip(("move", "carry"), _movers(rule, layered), strict=True), sums=build_sums(flags, tangent, *blocks, batched)
+    )
     full = size * (1 + list(RULES.values())[rule].slots)
     together = max(1, TOGETHER // size)
 
-    @jit
     def advance(
         state, rate, layers, ends, factors, acc, scratch, x, y, n, divisor, hyper, clock,
         order, counts, xb, yb, start, stop, last, every, snapshot,
@@ -246,7 +254,7 @@ def build(widths, act, cost, own, tangent, bias, scale, rule, batched, source, j
         direction below ``RESOLVED`` of the leading one, -inf for one that is wiped out), and
         the matrices R themselves are kept in triangle (networks, steps / interval, copies, copies).
         """
-        source  # noqa: B018
+        source, flags, rule, layered, blocks  # noqa: B018
         keep = triangle.size > 0
         one = constant(0.0, 1)
         decay, shrink = hyper[5], hyper[6]
@@ -254,7 +262,7 @@ def build(widths, act, cost, own, tangent, bias, scale, rule, batched, source, j
             tail = min(head + together, state.shape[0])
             if tangent and interval > 0 and start == 0 and not orthonormal:
                 for group in range(head, tail):
-                    _orthonormalise(state[group], full, False)
+                    _orthonormalise(state[group], full, keep and start < 0)
             for t in range(start, stop + 1):
                 final = t == stop
                 if final and not last:
@@ -347,7 +355,7 @@ def build(widths, act, cost, own, tangent, bias, scale, rule, batched, source, j
                         for k in range(
                             depth - 1, -1, -1
                         ):  # the network last: its vectors' step is told from what it was
-                            if k > 0:
+                            if tangent and k > 0:
                                 check = carry(
                                     w, acc, state[group, k], acc[k * size * LANES :], size, ends, by, decay, shrink, rate[group],
                                     factor, numbers,
@@ -380,4 +388,6 @@ def build(widths, act, cost, own, tangent, bias, scale, rule, batched, source, j
                                 for lane in range(lanes):
                                     triangle[first + lane, t // interval, i - 1, m - 1] = lane_of(entry, lane)
 
-    return advance
+    # the functions that it inlines are globals of its own: as closures they would be part of the disk cache's key, with a name that is
+    # new in every process
+    return jit(types.FunctionType(advance.__code__, globals() | inlined, "advance", None, advance.__closure__))

@@ -11,7 +11,7 @@ import operator
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 LANES = 8
 """Networks side by side in one vector (one AVX-512 register; LLVM splits it where registers are narrower)."""
@@ -137,61 +137,54 @@ def store(typingctx, array, slot, value):
 
 
 @intrinsic
-def accumulate(typingctx, total, value):
-    """``total`` (one sample wide) plus the samples of ``value``, added one after the other in sample order."""
+def accumulate(typingctx, total, value, count):
+    """``total`` (one sample wide) plus the first ``count`` samples of ``value``, added one after the other in sample order."""
     if not (isinstance(total, Wide) and total.samples == 1 and isinstance(value, Wide)):
         return None
 
     def codegen(context, builder, signature, args):
-        result, wide = args
+        result, wide, number = args
         for s in range(value.samples):
-            result = builder.fadd(result, _shuffle(builder, wide, range(s * LANES, (s + 1) * LANES)))
+            more = builder.fadd(result, _shuffle(builder, wide, range(s * LANES, (s + 1) * LANES)))
+            result = builder.select(builder.icmp_signed("<", ir.Constant(_I64, s), number), more, result)
         return result
 
-    return total(total, value), codegen
+    return total(total, value, types.int64), codegen
 
 
-def _arithmetic(instruction):
-    @intrinsic
-    def vector_vector(typingctx, a, b):
-        def codegen(context, builder, signature, args):
-            return getattr(builder, instruction)(*args)
+def _arithmetic(operation, instruction: str) -> None:
+    """Make + - * / of vectors, and of a vector and a scalar, one instruction (as ``overload`` each would be a function to compile)."""
 
-        return a(a, b), codegen
+    @type_callable(operation)
+    def typed(context):
+        def typer(a, b):
+            if isinstance(a, Wide) and (a == b or isinstance(b, types.Float)):
+                return a
+            if isinstance(b, Wide) and isinstance(a, types.Float):
+                return b
+            return None
 
-    return vector_vector
+        return typer
 
+    def lowered(context, builder, signature, args):
+        width = signature.return_type.width
+        pair = [
+            value if isinstance(kind, Wide) else _splat(builder, value, width)
+            for kind, value in zip(signature.args, args, strict=True)
+        ]
+        return getattr(builder, instruction)(*pair)
 
-_fadd, _fsub, _fmul, _fdiv = (_arithmetic(name) for name in ("fadd", "fsub", "fmul", "fdiv"))
-
-
-@intrinsic
-def _spread(typingctx, scalar, wide):
-    def codegen(context, builder, signature, args):
-        return _splat(builder, args[0], wide.width)
-
-    return wide(types.float64, wide), codegen
-
-
-def _overload_operator(op, vector_op):
-    @overload(op, jit_options={"forceinline": True})
-    def implementation(a, b):
-        if isinstance(a, Wide) and a == b:
-            return lambda a, b: vector_op(a, b)
-        if isinstance(a, Wide) and isinstance(b, types.Float):
-            return lambda a, b: vector_op(a, _spread(b, a))
-        if isinstance(b, Wide) and isinstance(a, types.Float):
-            return lambda a, b: vector_op(_spread(a, b), b)
-        return None
+    for kinds in ((Wide, Wide), (Wide, types.Float), (types.Float, Wide)):
+        lower_builtin(operation, *kinds)(lowered)
 
 
-for _op, _vector_op in (
-    (operator.add, _fadd),
-    (operator.sub, _fsub),
-    (operator.mul, _fmul),
-    (operator.truediv, _fdiv),
+for _operation, _instruction in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
 ):
-    _overload_operator(_op, _vector_op)
+    _arithmetic(_operation, _instruction)
 
 
 @intrinsic

@@ -22,7 +22,13 @@ from .lanes import LANES, accumulate, constant, load, load_wide, samples_of, sto
 
 CROSS_ENTROPY, SQUARED_ERROR = 0, 1
 BLOCK = 8
-"""Samples that share one load of the weights."""
+"""Samples that share one load of the weights, at most."""
+
+
+def blocks(samples: int, batch: int | None) -> tuple[int, int]:
+    """Samples to a block, and to the last one (0: all are whole). No result depends on it; of minibatches the last may be any part."""
+    width = min(BLOCK, samples if batch is None else batch)
+    return width, (samples % width if batch is None else width)
 
 
 def scratch_slots(widths: tuple[int, ...]) -> int:
@@ -30,16 +36,15 @@ def scratch_slots(widths: tuple[int, ...]) -> int:
     return 7 * sum(widths[1:-1]) + 3 * widths[-1]
 
 
-def constants(widths, cost, own, bias, scale) -> tuple:
+def constants(widths, bias, scale) -> tuple:
     """``net``, what the functions here know of a network: constants of the machine code, in this order."""
     d, first, last, c = widths[0], widths[1], widths[-2], widths[-1]
-    many, scaled = len(widths) > 3, scale is not None
-    factors = scale if scaled else (1.0,) * (len(widths) - 1)
+    factors = (1.0,) * (len(widths) - 1) if scale is None else scale
     hidden = sum(widths[1:-1])
     before_last = sum((n + bias) * m for n, m in itertools.pairwise(widths[:-1]))
     places = list(itertools.accumulate((hidden, c, hidden, hidden, hidden, c, hidden, hidden)))[1:]
     ends = (float(factors[0]), float(factors[-1]))
-    return (d, first, (d + bias) * first, last, c, hidden, before_last, *places, cost, own, bias, scaled, many, *ends)
+    return (d, first, (d + bias) * first, last, c, hidden, before_last, *places, *ends)
 
 
 # Places in ``net``. ``SECOND_OFFSET``, ``LAST_OFFSET``: where the parameters of those layers begin; ``HIDDEN``: all hidden units. Scratch
@@ -47,100 +52,92 @@ def constants(widths, cost, own, bias, scale) -> tuple:
 # units; their R; z, and then R of z, where the derivatives are told from z.
 D, FIRST, SECOND_OFFSET, LAST, C, HIDDEN, LAST_OFFSET = range(7)
 SLOPES, BENDS, RISES, FALLS, DELTAS, BACK, INPUTS = range(7, 14)
-COST, OWN, BIAS, SCALED, MANY, FIRST_FACTOR, LAST_FACTOR = range(14, 21)
-
-
-@njit(forceinline=True)
-def _target(y, k, n, i0, own, zero):
-    """Target of output k: of samples i0, i0 + 1, ..., the same for all networks, or each network's own."""
-    if own:
-        return load(y, k, zero)
-    return samples_of(y, k * n + i0, zero)
-
-
-@njit(forceinline=True)
-def _opened(net, w, b, zero):
-    """What the sum of a unit's inputs begins with."""
-    if net[BIAS] and not net[SCALED]:
-        return load(w, b, zero)
-    return zero
-
-
-@njit(forceinline=True)
-def _closed(net, total, w, b, factor, zero):
-    """What becomes of the sum."""
-    if net[SCALED]:
-        total = total * factor
-        if net[BIAS]:
-            total = total + load(w, b, zero)
-    return total
-
-
-@njit(forceinline=True)
-def _weighed(net, x, factor):
-    if net[SCALED]:
-        return x * factor
-    return x
-
-
-@njit(forceinline=True)
-def _first_input(net, w, x, n, i0, j, zero):
-    """The inputs' part in unit j of the first layer; of a tangent vector in the place of w, its R."""
-    d, h = net[D], net[FIRST]
-    total = _opened(net, w, d * h + j, zero)
-    for i in range(d):
-        total = total + load(w, i * h + j, zero) * samples_of(x, i * n + i0, zero)
-    return _closed(net, total, w, d * h + j, net[FIRST_FACTOR], zero)
-
-
-@njit(forceinline=True)
-def _later_input(net, w, scratch, o, u, n_in, n_out, factor, k, zero):
-    total = _opened(net, w, o + n_in * n_out + k, zero)
-    for j in range(n_in):
-        total = total + load(w, o + j * n_out + k, zero) * load_wide(scratch, u + j, zero)
-    return _closed(net, total, w, o + n_in * n_out + k, factor, zero)
-
-
-@njit(forceinline=True)
-def _add_first(net, acc, x, n, i0, j, g, zero):
-    """The first layer's terms of unit j."""
-    d, h = net[D], net[FIRST]
-    one = constant(0.0, 1)
-    if net[BIAS]:
-        slot = d * h + j
-        store(acc, slot, accumulate(load(acc, slot, one), g))
-    g = _weighed(net, g, net[FIRST_FACTOR])
-    for i in range(d):
-        slot = i * h + j
-        store(acc, slot, accumulate(load(acc, slot, one), samples_of(x, i * n + i0, zero) * g))
-
-
-@njit(forceinline=True)
-def _add_bias(net, acc, scratch, slot0, n_out, from0, zero):
-    if net[BIAS]:
-        one = constant(0.0, 1)
-        for k in range(n_out):
-            slot = slot0 + k
-            store(acc, slot, accumulate(load(acc, slot, one), load_wide(scratch, from0 + k, zero)))
-
-
-@njit(forceinline=True)
-def _later_rise(net, w, v, scratch, o, u, n_in, n_out, factor, k, zero):
-    rises = net[RISES]
-    ra = _opened(net, v, o + n_in * n_out + k, zero)
-    for j in range(n_in):
-        slot = o + j * n_out + k
-        ra = ra + load(v, slot, zero) * load_wide(scratch, u + j, zero)
-        ra = ra + load(w, slot, zero) * load_wide(scratch, rises + u + j, zero)
-    return _closed(net, ra, v, o + n_in * n_out + k, factor, zero)
+FIRST_FACTOR, LAST_FACTOR = 14, 15
 
 
 @cache
-def build_sums(act):
-    """``sums``, compiled for an activation (its number in the table), to be inlined."""
+def _parts(act, cost, own, bias, scaled, many):
+    """``_samples`` and ``_tangent_samples``, compiled for what a network is, whatever its sizes: number of the activation in the table,
+    cost, whether targets are each network's own, whether there are biases, factors, more than one hidden layer."""
     activation = list(ACTIVATIONS.values())[act]
     value, slope, bend = (njit(forceinline=True)(over(formula, el)) for formula in activation[1:4])
     from_input = activation.from_input
+
+    @njit(forceinline=True)
+    def _target(y, k, n, i0, zero):
+        """Target of output k: of samples i0, i0 + 1, ..., the same for all networks, or each network's own."""
+        if own:
+            return load(y, k, zero)
+        return samples_of(y, k * n + i0, zero)
+
+    @njit(forceinline=True)
+    def _opened(w, b, zero):
+        """What the sum of a unit's inputs begins with."""
+        if bias and not scaled:
+            return load(w, b, zero)
+        return zero
+
+    @njit(forceinline=True)
+    def _closed(total, w, b, factor, zero):
+        """What becomes of the sum."""
+        if scaled:
+            total = total * factor
+            if bias:
+                total = total + load(w, b, zero)
+        return total
+
+    @njit(forceinline=True)
+    def _weighed(x, factor):
+        if scaled:
+            return x * factor
+        return x
+
+    @njit(forceinline=True)
+    def _first_input(net, w, x, n, i0, j, zero):
+        """The inputs' part in unit j of the first layer; of a tangent vector in the place of w, its R."""
+        d, h = net[D], net[FIRST]
+        total = _opened(w, d * h + j, zero)
+        for i in range(d):
+            total = total + load(w, i * h + j, zero) * samples_of(x, i * n + i0, zero)
+        return _closed(total, w, d * h + j, net[FIRST_FACTOR], zero)
+
+    @njit(forceinline=True)
+    def _later_input(w, scratch, o, u, n_in, n_out, factor, k, zero):
+        total = _opened(w, o + n_in * n_out + k, zero)
+        for j in range(n_in):
+            total = total + load(w, o + j * n_out + k, zero) * load_wide(scratch, u + j, zero)
+        return _closed(total, w, o + n_in * n_out + k, factor, zero)
+
+    @njit(forceinline=True)
+    def _add_first(net, acc, x, n, i0, count, j, g, zero):
+        """The first layer's terms of unit j."""
+        d, h = net[D], net[FIRST]
+        one = constant(0.0, 1)
+        if bias:
+            slot = d * h + j
+            store(acc, slot, accumulate(load(acc, slot, one), g, count))
+        g = _weighed(g, net[FIRST_FACTOR])
+        for i in range(d):
+            slot = i * h + j
+            store(acc, slot, accumulate(load(acc, slot, one), samples_of(x, i * n + i0, zero) * g, count))
+
+    @njit(forceinline=True)
+    def _add_bias(acc, scratch, count, slot0, n_out, from0, zero):
+        if bias:
+            one = constant(0.0, 1)
+            for k in range(n_out):
+                slot = slot0 + k
+                store(acc, slot, accumulate(load(acc, slot, one), load_wide(scratch, from0 + k, zero), count))
+
+    @njit(forceinline=True)
+    def _later_rise(net, w, v, scratch, o, u, n_in, n_out, factor, k, zero):
+        rises = net[RISES]
+        ra = _opened(v, o + n_in * n_out + k, zero)
+        for j in range(n_in):
+            slot = o + j * n_out + k
+            ra = ra + load(v, slot, zero) * load_wide(scratch, u + j, zero)
+            ra = ra + load(w, slot, zero) * load_wide(scratch, rises + u + j, zero)
+        return _closed(ra, v, o + n_in * n_out + k, factor, zero)
 
     @njit(forceinline=True)
     def _activate(net, scratch, at, z, zero):
@@ -160,41 +157,41 @@ def build_sums(act):
         return g * rise
 
     @njit(forceinline=True)
-    def _down(net, w, acc, scratch, x, n, i0, o, u, n_in, n_out, factor, from0, tangent, zero):
+    def _down(net, w, acc, scratch, x, n, i0, count, o, u, n_in, n_out, factor, from0, tangent, zero):
         """From the deltas of a layer, at ``from0`` of scratch, to its terms and to the deltas of the layer before, whose units are at u."""
         one = constant(0.0, 1)
-        _add_bias(net, acc, scratch, o + n_in * n_out, n_out, from0, zero)
+        _add_bias(acc, scratch, count, o + n_in * n_out, n_out, from0, zero)
         for j in range(n_in):
             unit = load_wide(scratch, u + j, zero)
             g = zero
             for k in range(n_out):
-                delta = _weighed(net, load_wide(scratch, from0 + k, zero), factor)
+                delta = _weighed(load_wide(scratch, from0 + k, zero), factor)
                 slot = o + j * n_out + k
-                store(acc, slot, accumulate(load(acc, slot, one), unit * delta))
+                store(acc, slot, accumulate(load(acc, slot, one), unit * delta, count))
                 g = g + load(w, slot, zero) * delta
             g = _through(net, scratch, u + j, g, tangent, zero)
             if o == net[SECOND_OFFSET]:
-                _add_first(net, acc, x, n, i0, j, g, zero)
+                _add_first(net, acc, x, n, i0, count, j, g, zero)
             else:
                 store(scratch, net[DELTAS] + u + j, g)
 
     @njit(forceinline=True)
-    def _samples(net, layers, factors, w, acc, scratch, loss, x, y, n, i0, with_loss, tangent, zero):
-        """Add the gradient terms of samples i0, i0 + 1, ... (as many as ``zero`` is wide) to ``acc``; return the loss so far."""
+    def _samples(net, layers, factors, w, acc, scratch, loss, x, y, n, i0, count, with_loss, tangent, zero):
+        """Add the gradient terms of ``count`` samples from i0 on, at most the width of ``zero``, to ``acc``; return the loss so far."""
         c, hidden, last = net[C], net[HIDDEN], net[LAST]
         deltas = net[DELTAS]
         for j in range(net[FIRST]):
             _activate(net, scratch, j, _first_input(net, w, x, n, i0, j, zero), zero)
-        if net[MANY]:
+        if many:
             for layer in range(1, len(layers) - 1):
                 o, at, n_in, n_out = layers[layer, 0], layers[layer, 1], layers[layer, 2], layers[layer, 3]
                 for k in range(n_out):
-                    z = _later_input(net, w, scratch, o, at - n_in, n_in, n_out, factors[layer], k, zero)
+                    z = _later_input(w, scratch, o, at - n_in, n_in, n_out, factors[layer], k, zero)
                     _activate(net, scratch, at + k, z, zero)
         for k in range(c):
-            a = _later_input(net, w, scratch, net[LAST_OFFSET], hidden - last, last, c, net[LAST_FACTOR], k, zero)
+            a = _later_input(w, scratch, net[LAST_OFFSET], hidden - last, last, c, net[LAST_FACTOR], k, zero)
             store(scratch, hidden + k, a)
-        if net[COST] == CROSS_ENTROPY:
+        if cost == CROSS_ENTROPY:
             top = load_wide(scratch, hidden, zero)
             for k in range(1, c):
                 a = load_wide(scratch, hidden + k, zero)
@@ -204,31 +201,31 @@ def build_sums(act):
             for k in range(c):
                 a = load_wide(scratch, hidden + k, zero) - top
                 if with_loss:
-                    label = label + _target(y, k, n, i0, net[OWN], zero) * a
+                    label = label + _target(y, k, n, i0, zero) * a
                 e = el.exp(a, zero)
                 total = total + e
                 store(scratch, hidden + k, e)
             inverse = 1.0 / total
             if with_loss:
-                loss = accumulate(loss, el.log(total, zero) - label)
+                loss = accumulate(loss, el.log(total, zero) - label, count)
             for k in range(c):
-                delta = load_wide(scratch, hidden + k, zero) * inverse - _target(y, k, n, i0, net[OWN], zero)
+                delta = load_wide(scratch, hidden + k, zero) * inverse - _target(y, k, n, i0, zero)
                 store(scratch, hidden + k, delta)
         else:
             square = zero
             for k in range(c):
-                delta = load_wide(scratch, hidden + k, zero) - _target(y, k, n, i0, net[OWN], zero)
+                delta = load_wide(scratch, hidden + k, zero) - _target(y, k, n, i0, zero)
                 square = square + delta * delta
                 store(scratch, hidden + k, delta)
             if with_loss:
-                loss = accumulate(loss, square * 0.5)
+                loss = accumulate(loss, square * 0.5, count)
         o, u, f = net[LAST_OFFSET], hidden - last, net[LAST_FACTOR]
-        _down(net, w, acc, scratch, x, n, i0, o, u, last, c, f, hidden, tangent, zero)
-        if net[MANY]:
+        _down(net, w, acc, scratch, x, n, i0, count, o, u, last, c, f, hidden, tangent, zero)
+        if many:
             for layer in range(len(layers) - 2, 0, -1):
                 o, at, n_in, n_out = layers[layer, 0], layers[layer, 1], layers[layer, 2], layers[layer, 3]
                 f = factors[layer]
-                _down(net, w, acc, scratch, x, n, i0, o, at - n_in, n_in, n_out, f, deltas + at, tangent, zero)
+                _down(net, w, acc, scratch, x, n, i0, count, o, at - n_in, n_in, n_out, f, deltas + at, tangent, zero)
         return loss
 
     @njit(forceinline=True)
@@ -239,37 +236,37 @@ def build_sums(act):
         store(scratch, rises + at, rz * load_wide(scratch, slopes + at, zero))
 
     @njit(forceinline=True)
-    def _fall(net, w, v, acc, scratch, x, n, i0, o, u, n_in, n_out, factor, from0, rfrom0, zero):
+    def _fall(net, w, v, acc, scratch, x, n, i0, count, o, u, n_in, n_out, factor, from0, rfrom0, zero):
         """``_down``, differentiated along v."""
         one = constant(0.0, 1)
         slopes, bends, rises, back, inputs = net[SLOPES], net[BENDS], net[RISES], net[BACK], net[INPUTS]
-        _add_bias(net, acc, scratch, o + n_in * n_out, n_out, rfrom0, zero)
+        _add_bias(acc, scratch, count, o + n_in * n_out, n_out, rfrom0, zero)
         for j in range(n_in):
             unit = load_wide(scratch, u + j, zero)
             rh = load_wide(scratch, rises + u + j, zero)
             rg = zero
             for k in range(n_out):
                 slot = o + j * n_out + k
-                delta = _weighed(net, load_wide(scratch, from0 + k, zero), factor)
-                rd = _weighed(net, load_wide(scratch, rfrom0 + k, zero), factor)
-                store(acc, slot, accumulate(load(acc, slot, one), rh * delta + unit * rd))
+                delta = _weighed(load_wide(scratch, from0 + k, zero), factor)
+                rd = _weighed(load_wide(scratch, rfrom0 + k, zero), factor)
+                store(acc, slot, accumulate(load(acc, slot, one), rh * delta + unit * rd, count))
                 weight = load(w, slot, zero)
                 rg = rg + (load(v, slot, zero) * delta + weight * rd)
             along = load_wide(scratch, inputs + u + j, zero) if from_input else rh
             rg = rg * load_wide(scratch, slopes + u + j, zero) + load_wide(scratch, bends + u + j, zero) * along
             if o == net[SECOND_OFFSET]:
-                _add_first(net, acc, x, n, i0, j, rg, zero)
+                _add_first(net, acc, x, n, i0, count, j, rg, zero)
             else:
                 store(scratch, back + u + j, rg)
 
     @njit(forceinline=True)
-    def _tangent_samples(net, layers, factors, w, v, acc, scratch, x, y, n, i0, zero):
+    def _tangent_samples(net, layers, factors, w, v, acc, scratch, x, y, n, i0, count, zero):
         """Add the terms of H v to ``acc``; ``_samples`` has left in scratch what they need."""
         c, hidden, last = net[C], net[HIDDEN], net[LAST]
         falls, deltas, back = net[FALLS], net[DELTAS], net[BACK]
         for j in range(net[FIRST]):
             _rise(net, scratch, j, _first_input(net, v, x, n, i0, j, zero), zero)
-        if net[MANY]:
+        if many:
             for layer in range(1, len(layers) - 1):
                 o, at, n_in, n_out = layers[layer, 0], layers[layer, 1], layers[layer, 2], layers[layer, 3]
                 for k in range(n_out):
@@ -278,46 +275,85 @@ def build_sums(act):
         mean = zero
         for k in range(c):
             ra = _later_rise(net, w, v, scratch, net[LAST_OFFSET], hidden - last, last, c, net[LAST_FACTOR], k, zero)
-            if net[COST] == CROSS_ENTROPY:
-                q = load_wide(scratch, hidden + k, zero) + _target(y, k, n, i0, net[OWN], zero)
+            if cost == CROSS_ENTROPY:
+                q = load_wide(scratch, hidden + k, zero) + _target(y, k, n, i0, zero)
                 mean = mean + q * ra
             store(scratch, falls + k, ra)
-        if net[COST] == CROSS_ENTROPY:
+        if cost == CROSS_ENTROPY:
             for k in range(c):
-                q = load_wide(scratch, hidden + k, zero) + _target(y, k, n, i0, net[OWN], zero)
+                q = load_wide(scratch, hidden + k, zero) + _target(y, k, n, i0, zero)
                 store(scratch, falls + k, q * (load_wide(scratch, falls + k, zero) - mean))
         o, u, f = net[LAST_OFFSET], hidden - last, net[LAST_FACTOR]
-        _fall(net, w, v, acc, scratch, x, n, i0, o, u, last, c, f, hidden, falls, zero)
-        if net[MANY]:
+        _fall(net, w, v, acc, scratch, x, n, i0, count, o, u, last, c, f, hidden, falls, zero)
+        if many:
             for layer in range(len(layers) - 2, 0, -1):
                 o, at, n_in, n_out = layers[layer, 0], layers[layer, 1], layers[layer, 2], layers[layer, 3]
                 f = factors[layer]
-                _fall(net, w, v, acc, scratch, x, n, i0, o, at - n_in, n_in, n_out, f, deltas + at, back + at, zero)
+                _fall(
+                    net, w, v, acc, scratch, x, n, i0, count, o, at - n_in, n_in, n_out, f, deltas + at, back + at, zero
+                )
+
+    return _samples, _tangent_samples
+
+
+@cache
+def build_sums(flags, tangent, width, tail, batched):
+    """``sums`` for networks of a kind (see ``_parts``), with tangent vectors or without, in blocks of ``width`` samples and a last one of
+    ``tail``, of which with minibatches a part counts; to be inlined."""
+    samples, tangents = _parts(*flags)
+
+    @njit(forceinline=True)
+    def some(net, size, layers, factors, group, m, depth, acc, scratch, loss, x, y, n, i0, count, with_loss, zero):
+        w = group[m]
+        loss = samples(net, layers, factors, w, acc, scratch, loss, x, y, n, i0, count, with_loss, depth > 1, zero)
+        if tangent:
+            for k in range(1, depth):
+                sums = acc[k * size * LANES :]
+                tangents(net, layers, factors, w, group[m + k], sums, scratch, x, y, n, i0, count, zero)
+        return loss
 
     @njit(forceinline=True)
     def sums(net, size, layers, factors, group, m, depth, acc, scratch, x, y, n, with_loss):
         """Sums over n samples into ``acc``, from 0 on: gradient terms of member ``m``, then H v terms of members m + 1 ... m + depth - 1.
 
         ``layers`` (layers, 4) and ``factors`` (layers,) hold, for each layer, where its parameters begin, where its units stand in scratch,
-        its inputs and outputs, and what its products are multiplied by. Returns the sum of the losses of member ``m``.
+        its inputs and outputs, and what its products are multiplied by. ``x`` and ``y`` are followed by room for a block of samples: the
+        last block is computed whole, and what lies beyond the last sample is left out. Returns the sum of the losses of member ``m``.
         """
         one = constant(0.0, 1)
-        block = constant(0.0, BLOCK)
         for p in range(depth * size):
             store(acc, p, one)
         loss = one
-        w = group[m]
-        whole = n - n % BLOCK
-        for i0 in range(0, whole, BLOCK):
-            loss = _samples(net, layers, factors, w, acc, scratch, loss, x, y, n, i0, with_loss, depth > 1, block)
-            for k in range(1, depth):
-                some = acc[k * size * LANES :]
-                _tangent_samples(net, layers, factors, w, group[m + k], some, scratch, x, y, n, i0, block)
-        for i0 in range(whole, n):
-            loss = _samples(net, layers, factors, w, acc, scratch, loss, x, y, n, i0, with_loss, depth > 1, one)
-            for k in range(1, depth):
-                some = acc[k * size * LANES :]
-                _tangent_samples(net, layers, factors, w, group[m + k], some, scratch, x, y, n, i0, one)
+        zero = constant(0.0, width)
+        left, whole = n % width, width + 0 * n  # a constant, but of the type of ``left``: else all would be typed twice
+        for i0 in range(0, n - left, width):
+            loss = some(
+                net, size, layers, factors, group, m, depth, acc, scratch, loss, x, y, n, i0, whole, with_loss, zero
+            )
+        if tail > 0:
+            if left > 0:
+                last = constant(0.0, tail)
+                count = left if batched else tail + 0 * n
+                first = n - left
+                loss = some(
+                    net,
+                    size,
+                    layers,
+                    factors,
+                    group,
+                    m,
+                    depth,
+                    acc,
+                    scratch,
+                    loss,
+                    x,
+                    y,
+                    n,
+                    first,
+                    count,
+                    with_loss,
+                    last,
+                )
         return loss
 
     return sums
