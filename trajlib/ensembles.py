@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import _validate
-from .dynamics.protocol import Dynamics, initial
+from .dynamics.protocol import Dynamics, initial, with_memory
 from .engines import pick
 from .engines import records as _records
 from .progress import Interrupted
@@ -26,9 +26,11 @@ class Trajectories(
         "network step": "loss norm gradient_norm accuracy test_accuracy test_loss",
         "network": "nonfinite_at",
         "network step parameter": "weights",
+        "network step entry": "states",
         "network parameter": "final",
+        "network entry": "final_state",
     },
-    labels={"step": "times", "weights.step": "weight_times"},
+    labels={"step": "times", "weights.step": "weight_times", "states.step": "weight_times"},
 ):
     """What :func:`~trajlib.ensembles.train` returns. n networks, r recorded states, p parameters; what was not recorded is None.
 
@@ -38,10 +40,14 @@ class Trajectories(
         Steps at which states were recorded: 0, every, 2 every, ...
     final : ndarray (n, p)
         Weights after the last step.
+    final_state : ndarray (n, n_state)
+        Weights and what the optimiser remembers, to go on from; of plain gradient descent, the weights.
     loss, norm, gradient_norm, accuracy, test_accuracy, test_loss : ndarray (n, r) or None
         Training loss; L1 norm of the weights; L2 norm of the gradient; fractions correct; loss on the test part.
     weights : ndarray (n, r, p) or None
-        The states themselves; with ``weights_every``, at every so many steps only.
+        The weights themselves; with ``weights_every``, at every so many steps only.
+    states : ndarray (n, r, n_state) or None
+        The same with the optimiser's memory.
     nonfinite_at : ndarray (n,), int
         First step whose weights hold nan or inf; -1 where all stayed finite.
     steps : int
@@ -68,6 +74,8 @@ class Trajectories(
     test_accuracy: np.ndarray | None = field(default=None, repr=False)
     test_loss: np.ndarray | None = field(default=None, repr=False)
     weights_every: int | None = field(default=None, repr=False)
+    states: np.ndarray | None = field(default=None, repr=False)
+    final_state: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def weight_times(self) -> np.ndarray:
@@ -97,7 +105,7 @@ class Divergence(
     times : ndarray (r,), int
         Recorded steps.
     distance : ndarray (n, m, r)
-        L1 distance between a copy and its reference, sum over all parameters of \\|w' - w\\|.
+        L1 distance between a copy and its reference, sum over all parameters of \\|w' - w\\|; what an optimiser remembers is left out.
     loss : ndarray (n, r) or None
         Loss of the reference; None for a map that has none.
     final : ndarray (n, p)
@@ -158,6 +166,7 @@ def train(
     record: tuple[str, ...] | None = None,
     every: int = 1,
     weights_every: int | None = None,
+    start: int = 0,
     engine: str = "auto",
     device: str | None = None,
     dtype: str = "float64",
@@ -170,17 +179,19 @@ def train(
     ----------
     gd : GradientDescent, SoftmaxMap, or any map with ``step(x, t)`` or ``__call__(x)``
         The map.
-    w0 : ndarray (n, p), float64
-        Initial conditions, finite.
+    w0 : ndarray (n, p) or (n, n_state), float64
+        Initial conditions, finite: weights, or states of an optimiser with memory.
     steps : int
         How often the map is applied, >= 0.
     record : tuple of str
-        Any of "loss", "norm", "weights", "gradient_norm", "accuracy", "test_accuracy", "test_loss". By default the loss, or the states of
-        a map that has no loss.
+        Any of "loss", "norm", "weights", "states", "gradient_norm", "accuracy", "test_accuracy", "test_loss". By default the loss, or the
+        states of a map that has no loss.
     every : int
         Steps between records, >= 1.
     weights_every : int, optional
         Steps between records of the weights where these are wanted more rarely: a multiple of ``every``.
+    start : int
+        Steps done before: what schedules, minibatches and Adam's corrections go by.
 
     Other Parameters
     ----------------
@@ -222,25 +233,37 @@ def train(
     gd, w0, steps, every, options = _common(gd, w0, steps, every, options)
     if record is None:
         record = ("loss",) if hasattr(gd, "loss") else ("weights",)
-    record = _records.names(gd, record, _records.RECORDS, w0)
+    record = _records.names(gd, record, (*_records.RECORDS, "states"), w0)
     snapshot = every if weights_every is None else min(_validate.count("weights_every", weights_every, 1), steps + 1)
     if snapshot % every and snapshot <= steps:
         raise ValueError(f"weights_every must be a multiple of every = {every}, got {weights_every}")
+    kept = not {"weights", "states"}.isdisjoint(record)
     _records.fit_in_memory(len(w0), steps // every + 1, len(record))
-    _records.fit_in_memory(len(w0), steps // snapshot + 1, w0.shape[1] if "weights" in record else 0)
-    options |= {"label": "train", "snapshot": snapshot}
-    out, ran = _records.run(gd, w0, None, steps, every, set(record), options)
+    _records.fit_in_memory(len(w0), steps // snapshot + 1, w0.shape[1] if kept else 0)
+    options |= {"label": "train", "snapshot": snapshot, "start": _validate.count("start", start)}
+    wanted = {"weights" if name == "states" else name for name in record}
+    out, ran = _records.run(gd, w0, None, steps, every, wanted, options)
+    out["states"] = out.get("weights")
+    for name in ("weights", "reference"):
+        if name in out:
+            out[f"{name} alone"] = _weights(gd, out[name])
     result = Trajectories(
         times=np.arange(0, ran.steps + 1, every),
-        final=out["reference"],
+        final=out["reference alone"],
+        final_state=out["reference"],
         nonfinite_at=out["nonfinite"][:, 0],
         steps=ran.steps,
         engine=ran.engine,
         device=ran.device,
-        weights_every=snapshot if "weights" in record and snapshot != every else None,
-        **{name: out[name] for name in record},
+        weights_every=snapshot if kept and snapshot != every else None,
+        **{name: out["weights alone" if name == "weights" else name] for name in record},
     )
     return _interrupted(ran.interrupted, result)
+
+
+def _weights(gd: Dynamics, states: np.ndarray) -> np.ndarray:
+    """The weights of states (..., n_state)."""
+    return np.ascontiguousarray(states[..., : gd.n_parameters])
 
 
 def perturb(gd: Dynamics, w0: np.ndarray, *, radius: float, copies: int, seed: int, biases: bool = False) -> np.ndarray:
@@ -310,6 +333,7 @@ def diverge(
     perturbed: np.ndarray | None = None,
     record: tuple[str, ...] = (),
     every: int = 1,
+    start: int = 0,
     engine: str = "auto",
     device: str | None = None,
     dtype: str = "float64",
@@ -338,6 +362,8 @@ def diverge(
         "accuracy", "test_accuracy", "test_loss".
     every : int
         Steps between records, >= 1.
+    start : int
+        Steps done before: what schedules, minibatches and Adam's corrections go by.
 
     Other Parameters
     ----------------
@@ -382,26 +408,34 @@ def diverge(
             f"give perturbed, or radius with copies, seed and biases, not both: perturbed came with {', '.join(given)}"
         )
     else:
-        perturbed = _validate.finite("perturbed", _validate.weights(perturbed, w0.shape[1], name="perturbed"))
+        perturbed = _validate.finite("perturbed", with_memory(gd, w0, perturbed, "perturbed"))
         if perturbed.ndim != 3 or len(perturbed) != len(w0) or perturbed.shape[1] == 0:
             raise ValueError(f"perturbed must have shape ({len(w0)}, copies, {w0.shape[1]}), got {perturbed.shape}")
     width = 1 + len(record) + (w0.shape[1] if "weights" in record else 0)
     _records.fit_in_memory(len(w0), steps // every + 1, (1 + perturbed.shape[1]) * width)
     loss = {"loss"} if hasattr(gd, "loss") else set()
     wanted = {"distance", *loss, *record, *(f"copy_{name}" for name in record)}
-    out, ran = _records.run(gd, w0, perturbed, steps, every, wanted, options | {"label": "diverge"})
+    out, ran = _records.run(
+        gd,
+        w0,
+        perturbed,
+        steps,
+        every,
+        wanted,
+        options | {"label": "diverge", "start": _validate.count("start", start)},
+    )
     result = Divergence(
         times=np.arange(0, ran.steps + 1, every),
         distance=out["distance"],
         loss=out.get("loss"),
-        final=out["reference"],
-        final_copies=out["copies"],
+        final=_weights(gd, out["reference"]),
+        final_copies=_weights(gd, out["copies"]),
         nonfinite_at=out["nonfinite"],
         radius=radius,
         steps=ran.steps,
         engine=ran.engine,
         device=ran.device,
-        snapshots=out.get("snapshots"),
+        snapshots=None if "snapshots" not in out else _weights(gd, out["snapshots"]),
         **{name: out[name] for name in wanted - {"loss", "distance", "weights", "copy_weights"}},
     )
     return _interrupted(ran.interrupted, result)

@@ -17,6 +17,7 @@ from . import _validate
 from .dynamics import GradientDescent, SoftmaxMap
 from .engines import n_threads
 from .ensembles import train
+from .models.perceptron import Perceptron
 from .results import Result
 from .stability.lyapunov import lyapunov_spectrum
 
@@ -127,6 +128,11 @@ def _checked(gd) -> GradientDescent:
     if not isinstance(gd, GradientDescent):
         raise TypeError(f"the first argument must be a GradientDescent, got {type(gd).__name__}")
     net = gd.network
+    if not isinstance(net, Perceptron) or not gd.problem.plain:
+        raise ValueError(
+            "the softmax map is what is left of plain gradient descent, on all samples, of a Perceptron with one hidden layer and biases; "
+            f"got {gd}"
+        )
     if net.loss != "cross_entropy" or net.act.limits is None or gd.weight_decay:
         raise ValueError(
             "the softmax map is what is left of cross_entropy with units that saturate (sigmoid, tanh), without weight decay; got "
@@ -176,7 +182,7 @@ def collapse(gd: GradientDescent, weights: np.ndarray, *, tolerance: float = 0.0
         gd.check_rows(lead[:1])
         lr = np.reshape(lr, [-1] + [1] * (len(lead) - 1))
     flat = weights.reshape(math.prod(lead), weights.shape[-1])
-    n, h = len(flat), net.n_hidden
+    n, h = len(flat), net.widths[1]
     distance, active, square = np.empty((n, h)), np.empty((n, h), dtype=np.int8), np.empty(n)
     logits, spread = np.empty((n, net.n_outputs)), np.empty(n)
     assert net.act.limits is not None  # checked above

@@ -216,7 +216,7 @@ class Training(TrainingMap):
         decay = 0.0 if self.decoupled_weight_decay else self.weight_decay
         problem = Problem(
             net.widths, net.activation, net.loss, task.x, targets, self.divisor, decay, rate, rule=self.rule,
-            schedules=schedules, batches=self.batches, bias=net.bias, scale=net.scale,
+            schedules=schedules, batches=self.batches, bias=net.bias, scale=net.factors,
         )  # fmt: skip
         if len(task.x_test):
             by = divisor(net.loss, len(task.x_test), net.n_outputs)
@@ -283,7 +283,7 @@ class Training(TrainingMap):
         delta, group = residual(net.loss, layers[-1][1], self.targets), 1 + bool(net.bias)
         sums: list[np.ndarray] = []
         for i in range(net.depth - 1, -1, -1):
-            scaled = delta if net.scale is None else delta * net.scale[i]
+            scaled = delta if net.factors is None else delta * net.factors[i]
             below = self.task.x if i == 0 else layers[i - 1][1]
             sums[:0] = [below.swapaxes(-1, -2) @ scaled, delta.sum(-2)][:group]
             if i:

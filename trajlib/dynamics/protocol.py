@@ -238,6 +238,26 @@ def initial(gd: Any, w0: Any, *, tangent: bool = False) -> tuple[Dynamics, np.nd
     return dynamics, w0
 
 
+def with_memory(gd: Dynamics, w0: np.ndarray, vectors: Any, name: str, fresh: bool = False) -> np.ndarray:
+    """Copies of states w0 (n, size), or tangent vectors there, (n, k, size): where weights alone are given (n, k, n_parameters), copies
+    remember what their state does, and ``fresh`` ones nothing."""
+    vectors, size = _validate.float64(name, vectors), gd.size
+    if (
+        vectors.ndim != 3
+        or len(vectors) != len(w0)
+        or vectors.shape[1] == 0
+        or vectors.shape[2] not in (gd.n_parameters, size)
+    ):
+        either = "" if gd.n_parameters == size else f" or ({len(w0)}, k, {gd.n_parameters})"
+        raise ValueError(f"{name} must have shape ({len(w0)}, k, {size}){either}, k at each state, got {vectors.shape}")
+    if vectors.shape[2] == size:
+        return vectors
+    memory = np.broadcast_to(
+        0.0 if fresh else w0[:, None, gd.n_parameters :], (*vectors.shape[:2], size - gd.n_parameters)
+    )
+    return np.concatenate([vectors, memory], axis=-1)
+
+
 def _member(own: Any, name: str) -> Callable | None:
     found = getattr(own, name, None)
     return found if callable(found) else None

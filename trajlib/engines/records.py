@@ -33,10 +33,12 @@ def names(gd, record, allowed: tuple[str, ...], w0: np.ndarray) -> tuple[str, ..
 def run(gd, w: np.ndarray, copies: np.ndarray | None, steps: int, every: int, record: set[str], options: dict):
     """Iterate a map, and give all of ``record`` (engine's names): the arrays of :func:`~trajlib.engines.iterate`, and what ran."""
     engine = registered(options["engine"])
-    snapshot = options.pop("snapshot", every)
+    snapshot, before = options.pop("snapshot", every), options.pop("start", 0)
     derived = {name for name in record if name not in engine.records}
     if not derived:
-        return iterate(gd, w, copies, steps=steps, every=every, snapshot=snapshot, record=record, **options)
+        return iterate(
+            gd, w, copies, steps=steps, every=every, snapshot=snapshot, record=record, start=before, **options
+        )
     m = 0 if copies is None else copies.shape[1]
     records = max(1, BUFFER_BYTES // (8 * w.size * (1 + m) or 1))
     asked = (record - derived) | {"copy_weights" if m else "weights"}
@@ -47,7 +49,7 @@ def run(gd, w: np.ndarray, copies: np.ndarray | None, steps: int, every: int, re
     stride = {name: max(1, snapshot // every) if is_state(name) else 1 for name in kept}  # of its records, one is kept
     while True:
         length = min(records * every, steps - done)
-        out, ran = iterate(gd, w, copies, steps=length, every=every, record=asked, start=done, **options)
+        out, ran = iterate(gd, w, copies, steps=length, every=every, record=asked, start=before + done, **options)
         n = ran.steps
         more = done + n < steps and not ran.interrupted
         new = n // every + (0 if more and n % every == 0 else 1)  # the next piece records this state again
@@ -79,7 +81,7 @@ def _derive(gd, name: str, weights: np.ndarray, threads: int | None) -> np.ndarr
         return found.T.reshape(weights.shape[:-1])
     width = weights.shape[-1]
     if hasattr(gd, "network"):
-        width += max(len(gd.task.x), len(gd.task.x_test)) * (gd.network.n_hidden + gd.network.n_outputs)
+        width += max(len(gd.task.x), len(gd.task.x_test)) * sum(gd.network.widths[1:])
     states = weights.reshape(-1, weights.shape[-1])
     parts = np.array_split(states, max(1, len(states) * width // BLOCK))
     with ThreadPoolExecutor(n_threads(threads)) as pool:

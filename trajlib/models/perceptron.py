@@ -94,8 +94,8 @@ class Perceptron:
         if isinstance(hidden, tuple | list):
             if not hidden:
                 raise ValueError("n_hidden must be a number of units, or a tuple of them, one a hidden layer; got none")
-            hidden = tuple(_validate.count("n_hidden", units, 1) for units in hidden)
-            object.__setattr__(self, "n_hidden", hidden if len(hidden) > 1 else hidden[0])
+            layers = tuple(_validate.count("n_hidden", units, 1) for units in hidden)
+            object.__setattr__(self, "n_hidden", layers if len(layers) > 1 else layers[0])
         else:
             object.__setattr__(self, "n_hidden", _validate.count("n_hidden", hidden, 1))
         _validate.choice("activation", self.activation, ACTIVATIONS)
@@ -103,8 +103,8 @@ class Perceptron:
         if not isinstance(self.bias, bool | np.bool_):
             raise TypeError(f"bias must be True or False, got {_validate.shown(self.bias)}")
         if self.scale == "mean_field":
-            *hidden, last = self.widths[:-1]
-            scale = (*(float(np.sqrt(2.0 / n)) for n in hidden), 1.0 / last)
+            *before, last = self.widths[:-1]
+            scale = (*(float(np.sqrt(2.0 / n)) for n in before), 1.0 / last)
             object.__setattr__(self, "scale", scale)
         elif isinstance(self.scale, tuple | list):
             scale = tuple(_validate.real("scale", value) for value in self.scale)
@@ -146,6 +146,11 @@ class Perceptron:
     def n_parameters(self) -> int:
         """Length of the flat weight vector."""
         return sum(int(np.prod(shape)) for shape in self.shapes)
+
+    @property
+    def factors(self) -> tuple[float, ...] | None:
+        """``scale`` as numbers, one a layer, or None."""
+        return self.scale if isinstance(self.scale, tuple) else None
 
     @cached_property
     def _cuts(self) -> tuple[int, ...]:
@@ -280,8 +285,8 @@ class Perceptron:
         with np.errstate(over="ignore", invalid="ignore"):
             for i in range(self.depth):
                 z = value @ layers[i * group]
-                if self.scale is not None:
-                    z *= self.scale[i]
+                if self.factors is not None:
+                    z *= self.factors[i]
                 if self.bias:
                     z = z + layers[i * group + 1][..., None, :]
                 value = z if i == self.depth - 1 else self.activate(z)

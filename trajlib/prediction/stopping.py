@@ -121,7 +121,10 @@ def step_cost(network: Perceptron, task: Task, indicator: str = "none", *, k: in
         raise TypeError(
             f"arguments must be a Perceptron and a Task, got {type(network).__name__} and {type(task).__name__}"
         )
-    d, h, c, p, n = network.n_inputs, network.n_hidden, network.n_outputs, network.n_parameters, len(task.x)
+    h = network.n_hidden
+    if isinstance(h, tuple):
+        raise ValueError(f"the cost is that of a network with one hidden layer, got {network.depth - 1}: {network}")
+    d, c, p, n = network.n_inputs, network.n_outputs, network.n_parameters, len(task.x)
     if task.x.shape[1] != d:
         raise ValueError(f"task {task.name!r} has {task.x.shape[1]} features but the network has {d} inputs")
     _validate.choice("indicator", indicator, INDICATORS)

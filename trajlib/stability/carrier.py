@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _validate
-from ..dynamics.protocol import Dynamics, initial
+from ..dynamics.protocol import Dynamics, initial, with_memory
 from ..engines import FUSED_LIMIT, iterate, n_threads, pick
 from ..progress import progress_bar
 
@@ -31,10 +31,9 @@ def starting_vectors(gd, w0, k: int | None, vectors, seed: int) -> tuple[Dynamic
     seed = _validate.count("seed", seed)
     p = w0.shape[1]
     if vectors is not None:
-        vectors = _validate.finite("vectors", _validate.weights(vectors, p, name="vectors"))
-        if vectors.ndim != 3 or len(vectors) != len(w0) or (k is not None and vectors.shape[1] != k):
-            shape = f"({len(w0)}, {'k' if k is None else k}, {p})"
-            raise ValueError(f"vectors must have shape {shape}, got {vectors.shape}")
+        vectors = _validate.finite("vectors", with_memory(gd, w0, vectors, "vectors", fresh=True))
+        if k is not None and vectors.shape[1] != k:
+            raise ValueError(f"vectors must have shape ({len(w0)}, {k}, {p}), got {vectors.shape}")
         k = vectors.shape[1]
     if k is None and p > FUSED_LIMIT:
         raise ValueError(
@@ -117,12 +116,15 @@ class Carrier:
         Of the progress bar: whether it is wanted, its length, its name.
     engine, device, dtype, threads
         As in :func:`~trajlib.ensembles.train`.
+    begin : int
+        Steps done before all.
     """
 
     def __init__(
         self, gd: Dynamics, n: int, *, threads: int | None = None, progress: bool | None = False, steps: int = 0, label: str = "",
-        engine: str = "auto", device: str | None = None, dtype: str = "float64",
+        engine: str = "auto", device: str | None = None, dtype: str = "float64", begin: int = 0,
     ):  # fmt: skip
+        self._begin = _validate.count("start", begin)
         self.gd, self.n, self.threads = gd, n, n_threads(threads)
         self._options: dict[str, Any] = {"engine": engine, "device": device, "dtype": dtype, "threads": threads}
         self.engine = pick(gd, engine, device, dtype)
@@ -174,7 +176,7 @@ class Carrier:
         out, ran = iterate(
             self._some(rows), w, q, steps=steps, every=every or max(1, steps), snapshot=snapshot or steps + 1, record=record,
             progress=self._bar if self._bar is not None else False, tangent=True, interval=interval, orthonormal=orthonormal,
-            start=start, **self._options,
+            start=self._begin + start, **self._options,
         )  # fmt: skip
         stretch = Stretch(
             w=out["reference"],

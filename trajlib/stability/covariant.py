@@ -118,6 +118,7 @@ def covariant_vectors(
     tolerance: float = 1e-6,
     checkpoint: int | None = None,
     memory: int = MEMORY,
+    start: int = 0,
     engine: str = "auto",
     device: str | None = None,
     dtype: str = "float64",
@@ -155,6 +156,8 @@ def covariant_vectors(
         pass needs for one such piece at a time. Changes no bit of the result. By default, done where ``memory`` asks for it.
     memory : int
         Bytes for what is kept between the two passes. The result comes on top.
+    start : int
+        Steps done before: what schedules, minibatches and Adam's corrections go by.
     engine, device, dtype, threads, progress
         As in :func:`~trajlib.ensembles.train`.
 
@@ -203,7 +206,7 @@ def covariant_vectors(
     last = max(last, 1)
     carrier = Carrier(
         gd, n, threads=threads, progress=progress, steps=n * (2 * first + kept + last - 1), label="covariant vectors",
-        engine=engine, device=device, dtype=dtype,
+        engine=engine, device=device, dtype=dtype, begin=start,
     )  # fmt: skip
     length = piece_length(carrier, k, p, kept + last - 1, every, memory) if checkpoint is None else checkpoint
     if checkpoint is not None and _validate.count("checkpoint", checkpoint, 1) % every:

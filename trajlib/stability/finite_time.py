@@ -71,6 +71,7 @@ def finite_time_exponents(
     vectors: np.ndarray | None = None,
     seed: int = 0,
     memory: int = MEMORY,
+    start: int = 0,
     engine: str = "auto",
     device: str | None = None,
     dtype: str = "float64",
@@ -105,6 +106,8 @@ def finite_time_exponents(
         Of the random vectors.
     memory : int
         Bytes for what is kept of the networks that travel together. Changes no bit of the result.
+    start : int
+        Steps done before: what schedules, minibatches and Adam's corrections go by.
     engine, device, dtype, threads, progress
         As in :func:`~trajlib.ensembles.train`.
 
@@ -153,7 +156,8 @@ def finite_time_exponents(
         raise ValueError(f"singular_values needs all {p} vectors, got k = {k}; leave k out")
     fit_in_memory(n, len(times), k + (p if singular_values else 0) + 1)
     carrier = Carrier(
-        gd, n, threads=threads, progress=progress, steps=n * steps, label="finite-time exponents", engine=engine, device=device, dtype=dtype
+        gd, n, threads=threads, progress=progress, steps=n * steps, label="finite-time exponents", engine=engine, device=device,
+        dtype=dtype, begin=start,
     )  # fmt: skip
     exponents, final, kept = (np.full(shape, np.nan) for shape in ((n, len(times), k), (n, p), (n, k, p)))
     singular = np.full((n, len(times), p), np.nan) if singular_values else None

@@ -118,6 +118,7 @@ def lyapunov_spectrum(
     interval: int | None = None,
     vectors: np.ndarray | None = None,
     seed: int = 0,
+    start: int = 0,
     engine: str = "auto",
     device: str | None = None,
     dtype: str = "float64",
@@ -150,6 +151,8 @@ def lyapunov_spectrum(
         Vectors to start from, linearly independent; random ones by default.
     seed : int
         Of the random vectors.
+    start : int
+        Steps done before: what schedules, minibatches and Adam's corrections go by.
     engine, device, dtype, threads, progress
         As in :func:`~trajlib.ensembles.train`; in float32 growth is summed in float64.
 
@@ -187,7 +190,7 @@ def lyapunov_spectrum(
     fit_in_memory(len(w0), blocks + 2, vectors.shape[1] + vectors[0].size // (blocks + 2))
     carrier = Carrier(
         gd, len(w0), threads=threads, progress=progress, steps=len(w0) * (transient + every * blocks), label="exponents",
-        engine=engine, device=device, dtype=dtype,
+        engine=engine, device=device, dtype=dtype, begin=start,
     )  # fmt: skip
     everything, stopped = slice(0, len(w0)), ""
     with carrier:

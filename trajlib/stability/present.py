@@ -76,6 +76,7 @@ def present_vectors(
     vectors: np.ndarray | None = None,
     seed: int = 0,
     memory: int = MEMORY,
+    start: int = 0,
     engine: str = "auto",
     device: str | None = None,
     dtype: str = "float64",
@@ -118,6 +119,8 @@ def present_vectors(
         Of the random vectors.
     memory : int
         Bytes for what is kept of the networks that travel together. Changes no bit of the result.
+    start : int
+        Steps done before: what schedules, minibatches and Adam's corrections go by.
     engine, device, dtype, threads, progress
         As in :func:`~trajlib.ensembles.train`.
 
@@ -154,7 +157,7 @@ def present_vectors(
     out, states, growth = (np.full((n, len(at), *shape), np.nan) for shape in ((p, k), (p,), (k,)))
     carrier = Carrier(
         gd, n, threads=threads, progress=progress, steps=n * int(at[-1]), label="present vectors", engine=engine, device=device,
-        dtype=dtype,
+        dtype=dtype, begin=start,
     )  # fmt: skip
     begin = max(0, int(times[0]) - window)
     apart = int(np.gcd.reduce(times - begin)) or max(1, int(at[-1]) - begin)

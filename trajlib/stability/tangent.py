@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
-from ..dynamics.protocol import initial
+from ..dynamics.protocol import initial, with_memory
 from ..engines import iterate
 from ..engines.records import fit_in_memory
 from ..progress import Interrupted
@@ -64,6 +64,7 @@ def tangent(
     steps: int,
     *,
     every: int = 1,
+    start: int = 0,
     engine: str = "auto",
     device: str | None = None,
     dtype: str = "float64",
@@ -84,6 +85,8 @@ def tangent(
         How often the map is applied, >= 0.
     every : int
         Steps between recorded norms, >= 1.
+    start : int
+        Steps done before: what schedules, minibatches and Adam's corrections go by.
     engine, device, dtype, threads, progress
         As in :func:`~trajlib.ensembles.train`.
 
@@ -113,16 +116,14 @@ def tangent(
     (3, 2, 11)
     """
     gd, w0 = initial(gd, w0, tangent=True)
-    n, p = w0.shape
+    n = len(w0)
     threads = _validate.threads(threads)
-    vectors = _validate.finite("vectors", _validate.weights(vectors, p, name="vectors"))
-    if vectors.ndim != 3 or len(vectors) != n or vectors.shape[1] == 0:
-        raise ValueError(f"w0 must have shape (n, {p}) and vectors (n, k, {p}), got {w0.shape} and {vectors.shape}")
+    vectors = _validate.finite("vectors", with_memory(gd, w0, vectors, "vectors", fresh=True))
     steps, every = _validate.count("steps", steps), _validate.count("every", every, 1)
     fit_in_memory(n, steps // every + 1, vectors.shape[1])
     out, ran = iterate(
         gd, w0, vectors, steps=steps, every=every, record=("distance",), engine=engine, device=device, dtype=dtype,
-        threads=threads, progress=progress, label="tangent", tangent=True,
+        threads=threads, progress=progress, label="tangent", tangent=True, start=_validate.count("start", start),
     )  # fmt: skip
     times = np.arange(0, ran.steps + 1, every)
     result = Tangent(times, out["distance"], out["copies"], out["reference"], ran.steps, ran.engine, ran.device)

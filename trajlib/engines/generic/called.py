@@ -154,10 +154,10 @@ class CalledRun:
         if t % plan.every:
             return
         if "norm" in out:
-            out["norm"][:, t // plan.every] = np.abs(self._w).sum(axis=-1)
+            out["norm"][:, t // plan.every] = np.abs(self._w[:, : self._what.n_parameters]).sum(axis=-1)
         if "distance" in out:
             apart = self._others if plan.tangent else self._others - self._w[:, None]
-            out["distance"][:, :, t // plan.every] = np.abs(apart).sum(axis=-1)
+            out["distance"][:, :, t // plan.every] = np.abs(apart[..., : self._what.n_parameters]).sum(axis=-1)
 
     def results(self) -> dict[str, np.ndarray]:
         """Recorded arrays, the state now (reference, copies) and the first non-finite steps."""
