@@ -139,6 +139,18 @@ def test_golden_digests():
     assert all(outcome.values()), outcome
 
 
+def test_golden_runs_have_every_kind():
+    """Depth, momentum, Adam and minibatches among them, and a difference in the last place grows in each of these."""
+    others = {run.name: run for run in golden.load() if not run.plain}
+    assert len(others) == 4 and len(golden.load()) == 9
+    for name, run in others.items():
+        gd, w0 = golden.initial(run.run)
+        nudged = w0.copy()
+        nudged[:, 0] = np.nextafter(nudged[:, 0], np.inf)
+        finals = [tl.train(gd, w, run.run["steps"], record=()).final for w in (w0, nudged)]
+        assert (np.abs(finals[0] - finals[1]).max(axis=1) > 1e-9).sum() >= 5, name
+
+
 def test_golden_digests_can_fail(monkeypatch):
     run = golden.load()[0]
     other = golden.GoldenRun(run.name, run.run | {"lr": run.run["lr"] * (1 + 1e-15)}, run.initial, run.final)

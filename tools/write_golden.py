@@ -13,6 +13,7 @@ IRIS = {
     "activation": "sigmoid",
     "loss": "cross_entropy",
 }
+SHORT = IRIS | {"weight_decay": 0.0, "networks": 20, "steps": 500}
 RUNS = {
     "iris, lr = 0.01, 5,000 steps": IRIS | {"lr": 0.01, "weight_decay": 0.0, "networks": 20, "steps": 5000},
     "iris, lr = 1, 5,000 steps": IRIS | {"lr": 1.0, "weight_decay": 0.0, "networks": 20, "steps": 5000},
@@ -26,6 +27,11 @@ RUNS = {
         "networks": 20,
         "steps": 10000,
     },
+    "iris, two hidden layers, tanh, lr = 1, 500 steps": SHORT
+    | {"sizes": [4, 6, 5, 3], "activation": "tanh", "lr": 1.0},
+    "iris, heavy ball, lr = 1, 500 steps": SHORT | {"lr": 1.0, "options": {"momentum": 0.9}},
+    "iris, Adam, lr = 0.1, 500 steps": SHORT | {"lr": 0.1, "optimiser": "Adam"},
+    "iris, minibatches of 16, lr = 1, 500 steps": SHORT | {"lr": 1.0, "options": {"batch_size": 16, "batch_seed": 0}},
 }
 
 entries = []

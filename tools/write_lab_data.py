@@ -3,12 +3,15 @@
 A page opened from a folder cannot load data, so these are scripts. Numbers are written with the digits that give back the same float64.
 """
 
+import json
 import textwrap
 from pathlib import Path
 
 import numpy as np
 from numba.np.random import _constants as numpy_tables
 from sklearn.datasets import load_iris
+
+from trajlib.companion import golden as golden_runs
 
 LAB = Path(__file__).resolve().parent.parent / "book" / "_static" / "lab"
 
@@ -55,9 +58,11 @@ def ziggurat() -> str:
 
 
 def golden() -> str:
-    """data/golden.json as it is."""
-    runs = textwrap.indent((LAB.parents[2] / "data" / "golden.json").read_text(encoding="utf-8").strip(), "  ").lstrip()
-    return script("golden", "The golden runs and their digests (data/golden.json).", {"golden": runs}, worker=False)
+    """The runs of data/golden.json that the laboratory knows how to compute."""
+    known = [vars(run) for run in golden_runs.load() if run.plain]
+    runs = textwrap.indent(json.dumps(known, indent=1), "  ").lstrip()
+    comment = "The golden runs that engine.js knows how to compute, and their digests (from data/golden.json)."
+    return script("golden", comment, {"golden": runs}, worker=False)
 
 
 FILES = {"iris.js": iris, "golden.js": golden, "ziggurat.js": ziggurat}

@@ -45,6 +45,7 @@ __all__ = [
     "covariant_vectors",
     "present_vectors",
     "sharpness",
+    "hessian_density",
     # series
     "expansion_rate",
     "local_exponents",
@@ -81,8 +82,8 @@ _HOME = {
     "results": "Result load",
     "series": "Autocorrelation ExpansionFit LocalExponents PhaseStatistics Phases autocorrelation detect_period displacement "
     "expansion_rate l1_distance local_exponents path_length phases",
-    "stability": "CovariantVectors FiniteTimeExponents PresentVectors Spectrum Tangent covariant_vectors finite_time_exponents "
-    "lyapunov_spectrum pair_angles present_vectors sharpness tangent",
+    "stability": "CovariantVectors FiniteTimeExponents HessianDensity PresentVectors Spectrum Tangent covariant_vectors "
+    "finite_time_exponents gauss_newton hessian_density lyapunov_spectrum pair_angles present_vectors sharpness tangent",
     "sweeps": "Sweep SweepError open_sweep sweep",
     "tasks": "Task digits iris mnist plane",
 }

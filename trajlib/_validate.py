@@ -71,9 +71,10 @@ def flag(name: str, value) -> bool:
 
 def share(name: str, value) -> float:
     """A number from 0 to below 1."""
-    number = positive(name, value, zero=True)
-    if number >= 1:
-        raise ValueError(f"{name} must be a number from 0 to below 1, got {shown(value)}")
+    allowed = "a number from 0 to below 1"
+    number = real(name, value, allowed)
+    if not 0 <= number < 1:
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
     return number
 
 

@@ -23,7 +23,7 @@ __all__ = ["Divergence", "Trajectories", "diverge", "perturb", "train"]
 class Trajectories(
     Result,
     axes={
-        "network step": "loss norm gradient_norm accuracy test_accuracy test_loss",
+        "network step": "loss norm gradient_norm accuracy test_accuracy test_loss sharpness",
         "network": "nonfinite_at",
         "network step parameter": "weights",
         "network step entry": "states",
@@ -42,8 +42,9 @@ class Trajectories(
         Weights after the last step.
     final_state : ndarray (n, n_state)
         Weights and what the optimiser remembers, to go on from; of plain gradient descent, the weights.
-    loss, norm, gradient_norm, accuracy, test_accuracy, test_loss : ndarray (n, r) or None
-        Training loss; L1 norm of the weights; L2 norm of the gradient; fractions correct; loss on the test part.
+    loss, norm, gradient_norm, accuracy, test_accuracy, test_loss, sharpness : ndarray (n, r) or None
+        Training loss; L1 norm of the weights; L2 norm of the gradient; fractions correct; loss on the test part; largest eigenvalue of
+        the Hessian, as :func:`~trajlib.stability.sharpness` gives it.
     weights : ndarray (n, r, p) or None
         The weights themselves; with ``weights_every``, at every so many steps only.
     states : ndarray (n, r, n_state) or None
@@ -73,6 +74,7 @@ class Trajectories(
     accuracy: np.ndarray | None = field(default=None, repr=False)
     test_accuracy: np.ndarray | None = field(default=None, repr=False)
     test_loss: np.ndarray | None = field(default=None, repr=False)
+    sharpness: np.ndarray | None = field(default=None, repr=False)
     weights_every: int | None = field(default=None, repr=False)
     states: np.ndarray | None = field(default=None, repr=False)
     final_state: np.ndarray | None = field(default=None, repr=False)
@@ -184,8 +186,8 @@ def train(
     steps : int
         How often the map is applied, >= 0.
     record : tuple of str
-        Any of "loss", "norm", "weights", "states", "gradient_norm", "accuracy", "test_accuracy", "test_loss". By default the loss, or the
-        states of a map that has no loss.
+        Any of "loss", "norm", "weights", "states", "gradient_norm", "accuracy", "test_accuracy", "test_loss", "sharpness". By default the
+        loss, or the states of a map that has no loss.
     every : int
         Steps between records, >= 1.
     weights_every : int, optional

@@ -50,6 +50,7 @@ HOME = {
     "series.local": "Autocorrelation LocalExponents",
     "series.phases": "PhaseStatistics Phases",
     "stability.covariant": "CovariantVectors",
+    "stability.curvature": "HessianDensity",
     "stability.finite_time": "FiniteTimeExponents",
     "stability.lyapunov": "Spectrum",
     "stability.present": "PresentVectors",

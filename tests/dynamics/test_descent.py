@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from optimised import CASES
 
 import trajlib as tl
 from trajlib.dynamics import descent as maps
@@ -194,6 +195,17 @@ def test_test_loss_of_a_regression_by_hand():
     assert gd.test_loss(w) == pytest.approx(by_hand, rel=1e-13)
 
 
+@pytest.mark.parametrize("case", ["heavy ball, one rate a layer", "gradient descent, schedules a layer"])
+def test_matrix_products_of_deep_networks(case, monkeypatch):
+    """Loss and gradient of networks beyond the fused engine's size."""
+    gd = CASES[case]()
+    w = gd.network.init(3, seed=1)
+    loss, gradient = gd.loss(w), gd.gradient(w)
+    monkeypatch.setattr(maps, "pick", lambda gd: "torch")
+    agree(gd.loss(w), loss, rtol=1e-12)
+    agree(gd.gradient(w), gradient, rtol=1e-12)
+
+
 def test_targets_and_divisor():
     gd = iris_map()
     np.testing.assert_array_equal(gd.targets.argmax(axis=1), TASK.y)
@@ -210,12 +222,62 @@ def test_more_outputs_than_classes_is_allowed():
     "lr, error",
     [
         *((bad, ValueError) for bad in (0, 0.0, -1.0, np.nan, np.inf, np.array([1.0, 0.0]), np.array([np.nan]))),
-        *((bad, TypeError) for bad in ("1", None, True, 1j, [0.1, 0.2], np.array([1, 2]), np.ones(1, np.float32))),
+        *((bad, TypeError) for bad in ("1", None, True, 1j, np.array([1, 2]), np.ones(1, np.float32), lambda t: 0.1)),
+        *((bad, ValueError) for bad in ((), (0.1,), [0.1, 0.2, 0.3], (0.1, -1.0))),
+        *((bad, TypeError) for bad in ((0.1, "1"), (0.1, (0.1, 0.2)))),
     ],
 )
 def test_learning_rates_that_are_refused(lr, error):
     with pytest.raises(error, match="lr must be"):
         iris_map(lr=lr)
+
+
+@pytest.mark.parametrize(
+    "rule, given, error, message",
+    [
+        ("GradientDescent", {"momentum": 1}, ValueError, "momentum must be a number from 0 to below 1, got 1"),
+        ("GradientDescent", {"momentum": -0.1}, ValueError, "momentum must be a number from 0 to below 1, got -0.1"),
+        ("GradientDescent", {"momentum": "0"}, TypeError, "momentum must be a number from 0 to below 1, got '0'"),
+        ("GradientDescent", {"nesterov": True}, ValueError, "needs a momentum above 0, got momentum=0.0"),
+        ("GradientDescent", {"nesterov": 1, "momentum": 0.5}, TypeError, "nesterov must be True or False, got 1"),
+        ("GradientDescent", {"decoupled_weight_decay": 1}, TypeError, "decoupled_weight_decay must be True or False"),
+        ("GradientDescent", {"batch_size": 0}, ValueError, "batch_size must be an integer >= 1, got 0"),
+        ("GradientDescent", {"batch_size": 7.5}, TypeError, "batch_size must be an integer >= 1, got 7.5"),
+        (
+            "GradientDescent",
+            {"batch_size": 121},
+            ValueError,
+            "at most the number of samples, 120, got 121; replacement",
+        ),
+        ("GradientDescent", {"replacement": True}, ValueError, "replacement=True .* needs batch_size"),
+        ("GradientDescent", {"replacement": 1, "batch_size": 3}, TypeError, "replacement must be True or False, got 1"),
+        ("GradientDescent", {"batch_size": 3, "batch_seed": -1}, ValueError, "batch_seed must be an integer >= 0"),
+        ("GradientDescent", {"lr": (0.1,)}, ValueError, "a tuple of one of these for each of the 2 layers; got 1"),
+        ("GradientDescent", {"lr": [0.1] * 3}, ValueError, r"got 3: .*; for one a network, give np\.array"),
+        (
+            "GradientDescent",
+            {"lr": "cosine"},
+            TypeError,
+            r"lr must be .* a schedule \(trajlib.schedules\).* got 'cosine'",
+        ),
+        ("Adam", {"betas": 0.9}, TypeError, r"betas must be a pair of numbers such as \(0.9, 0.999\), got 0.9"),
+        ("Adam", {"betas": (0.9,)}, TypeError, r"betas must be a pair of numbers .* got \(0.9,\)"),
+        ("Adam", {"betas": (0.9, 1.0)}, ValueError, "betas must be a number from 0 to below 1, got 1.0"),
+        ("AdamW", {"betas": ("a", 0.9)}, TypeError, "betas must be a number from 0 to below 1, got 'a'"),
+        ("Adam", {"eps": 0}, ValueError, "eps must be a positive finite number, got 0"),
+        ("RMSProp", {"eps": -1e-8}, ValueError, "eps must be a positive finite number, got -1e-08"),
+        ("RMSProp", {"alpha": 1.0}, ValueError, "alpha must be a number from 0 to below 1, got 1.0"),
+        ("RMSProp", {"momentum": 1.0}, ValueError, "momentum must be a number from 0 to below 1, got 1.0"),
+    ],
+)
+def test_numbers_of_the_rules_that_are_refused(rule, given, error, message):
+    with pytest.raises(error, match=message):
+        getattr(tl, rule)(tl.Perceptron(4, 10, 3), TASK, **given)
+
+
+def test_a_batch_of_all_samples_is_no_batch():
+    gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), TASK, batch_size=120)
+    assert gd.batches is None and gd.problem.plain
 
 
 @pytest.mark.parametrize("lr", [1, 0.25, np.float64(2.0), np.float32(0.5), np.int64(3), np.array([0.1, 0.2])])

@@ -159,14 +159,35 @@ def test_sizes_that_are_refused(place, size, error):
 
 
 def test_names_that_are_refused():
-    with pytest.raises(ValueError, match="activation must be one of 'sigmoid', 'tanh', 'relu', got 'gelu'"):
-        tl.Perceptron(4, 10, 3, activation="gelu")
-    with pytest.raises(ValueError, match="loss must be one of 'cross_entropy', 'half_squared_error', got 'mse'"):
+    with pytest.raises(ValueError, match=r"activation must be one of 'sigmoid', 'tanh', 'relu', .* got 'swish'"):
+        tl.Perceptron(4, 10, 3, activation="swish")
+    with pytest.raises(ValueError, match=r"loss must be one of 'cross_entropy', .* got 'mse'"):
         tl.Perceptron(4, 10, 3, loss="mse")
     with pytest.raises(ValueError, match=r"at least 2 outputs .* got 1; use loss='half_squared_error'"):
         tl.Perceptron(4, 10, 1)
     with pytest.raises(ValueError, match="scheme must be one of 'normal', 'glorot', got 'he'"):
         tl.Perceptron(4, 10, 3).init(2, seed=0, scheme="he")
+
+
+@pytest.mark.parametrize(
+    "given, error, message",
+    [
+        ({"n_hidden": ()}, ValueError, "n_hidden must be a number of units, or a tuple of them, .* got none"),
+        ({"n_hidden": (3, 0)}, ValueError, "n_hidden must be an integer >= 1, got 0"),
+        ({"n_hidden": (3, 2.5)}, TypeError, "n_hidden must be an integer >= 1, got 2.5"),
+        ({"n_hidden": "10"}, TypeError, "n_hidden must be an integer >= 1, got '10'"),
+        ({"bias": 1}, TypeError, "bias must be True or False, got 1"),
+        ({"scale": (1.0,)}, ValueError, r"scale must have one number a layer, 2, got 1: \(1.0,\)"),
+        ({"scale": (1.0, np.inf)}, ValueError, "scale must be a finite number, got inf"),
+        ({"scale": ("a", 1.0)}, TypeError, "scale must be a finite number, got 'a'"),
+        ({"scale": "ntk"}, ValueError, "scale must be None, 'mean_field' or a tuple of one number a layer, got 'ntk'"),
+        ({"scale": 2.0}, ValueError, "scale must be None, 'mean_field' or a tuple .* got 2.0"),
+        ({"scale": np.ones(2)}, ValueError, "scale must be None, 'mean_field' or a tuple .* got array"),
+    ],
+)
+def test_layers_that_are_refused(given, error, message):
+    with pytest.raises(error, match=message):
+        tl.Perceptron(**({"n_inputs": 4, "n_hidden": 10, "n_outputs": 3} | given))
 
 
 @pytest.mark.parametrize(

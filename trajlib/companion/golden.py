@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import dynamics
 from .._files import data_file
-from ..dynamics import GradientDescent, SoftmaxMap
+from ..dynamics import SoftmaxMap
+from ..dynamics.descent import Training
 from ..ensembles import train
 from ..models.perceptron import Perceptron
 from ..results import Result
@@ -32,15 +34,22 @@ class GoldenRun(Result, axes={"": "name initial final"}):
         What is run.
     run : dict
         task, split_seed, init_seed, networks, steps, and sizes, activation, loss, lr, weight_decay of a network, or kappa of the softmax
-        map with the task's class proportions.
+        map with the task's class proportions. Where it is not gradient descent on all samples: optimiser, the name of its class, and what
+        that is given in options.
     initial, final : str
-        SHA-256 of the initial and of the final weights.
+        SHA-256 of the initial weights and of the final state, weights and memory.
     """
 
     name: str
     run: dict
     initial: str
     final: str
+
+    @property
+    def plain(self) -> bool:
+        """Whether the laboratory in the browser computes it too: gradient descent on all samples of a network with one hidden layer, or
+        the softmax map."""
+        return "kappa" in self.run or (len(self.run["sizes"]) == 3 and not {"optimiser", "options"} & set(self.run))
 
 
 def digest(weights: np.ndarray) -> str:
@@ -53,17 +62,17 @@ def load() -> tuple[GoldenRun, ...]:
     return tuple(GoldenRun(**entry) for entry in json.loads(data_file("golden.json").read_text(encoding="utf-8")))
 
 
-def initial(run: dict) -> tuple[GradientDescent | SoftmaxMap, np.ndarray]:
+def initial(run: dict) -> tuple[Training | SoftmaxMap, np.ndarray]:
     """The map and the initial conditions of a golden run."""
     task = getattr(tasks, run["task"])(split_seed=run["split_seed"])
     if "kappa" in run:
         reduced = SoftmaxMap(run["kappa"], task.proportions)
         return reduced, reduced.init(run["networks"], seed=run["init_seed"])
-    inputs, hidden, outputs = run["sizes"]
-    net = Perceptron(inputs, hidden, outputs, activation=run["activation"], loss=run["loss"])
-    return GradientDescent(net, task, lr=run["lr"], weight_decay=run["weight_decay"]), net.init(
-        run["networks"], seed=run["init_seed"]
-    )
+    inputs, *hidden, outputs = run["sizes"]
+    net = Perceptron(inputs, tuple(hidden), outputs, activation=run["activation"], loss=run["loss"])
+    optimiser = getattr(dynamics, run.get("optimiser", "GradientDescent"))
+    gd = optimiser(net, task, lr=run["lr"], weight_decay=run["weight_decay"], **run.get("options", {}))
+    return gd, net.init(run["networks"], seed=run["init_seed"])
 
 
 def check(*, threads: int | None = None) -> dict[str, bool]:

@@ -236,7 +236,9 @@ class Training(TrainingMap):
             return None
         size = _validate.count("batch_size", self.batch_size, 1)
         if size > samples and not replacement:
-            raise ValueError(f"batch_size must be at most the number of samples, {samples}, got {size}")
+            raise ValueError(
+                f"batch_size must be at most the number of samples, {samples}, got {size}; replacement=True can draw more"
+            )
         return None if size == samples and not replacement else Batches(samples, size, seed, replacement)
 
     @property
@@ -271,7 +273,7 @@ class Training(TrainingMap):
             return super().gradient(w)
         w = self._flat(w)
         flat = w.reshape(-1, w.shape[-1])
-        rows = max(1, _CHUNK_BYTES // (8 * len(self.task.x) * (self.network.n_hidden + self.network.n_outputs)))
+        rows = max(1, _CHUNK_BYTES // (8 * len(self.task.x) * sum(self.network.widths[1:])))
         with np.errstate(over="ignore", invalid="ignore"):
             parts = [self._matrix_gradient(flat[i : i + rows]) for i in range(0, len(flat), rows)]
         return np.concatenate(parts).reshape(w.shape)
@@ -432,7 +434,7 @@ class GradientDescent(Training):
     def _rule(self) -> rules.Rule:
         momentum = _validate.share("momentum", self.momentum)
         if _validate.flag("nesterov", self.nesterov) and momentum == 0:
-            raise ValueError("nesterov=True needs a momentum above 0")
+            raise ValueError(f"nesterov=True needs a momentum above 0, got momentum={_validate.shown(self.momentum)}")
         return rules.gradient_descent(momentum, self.nesterov, self.weight_decay, self.decoupled_weight_decay)
 
 
@@ -530,9 +532,19 @@ def _rates(lr: Any, depth: int) -> tuple[Any, Any, tuple]:
                 f"got {len(lr)}: {_validate.shown(lr)}"
                 + ("; for one a network, give np.array([...])" if isinstance(lr, list) else "")
             )
+        for one in lr:
+            if isinstance(one, tuple | list):
+                raise TypeError(
+                    f"lr must be a number, an array or a schedule for each layer, got {_validate.shown(one)} for one"
+                )
         found = [_rates(one, depth) for one in lr]
         return tuple(f[0] for f in found), tuple(f[1] for f in found), tuple(f[2][0] for f in found)
     if isinstance(lr, Schedule):
         return lr, 1.0, (lr,)
+    if callable(lr) or isinstance(lr, str):
+        raise TypeError(
+            "lr must be a positive finite number, an array of one a network, a schedule (trajlib.schedules), or a tuple of one of these "
+            f"for each of the {depth} layers; got {_validate.shown(lr)}"
+        )
     lr = _validate.rate("lr", lr)
     return lr, lr, (None,)

@@ -63,6 +63,7 @@ RECORDS = {
     "accuracy": Record(1),
     "test_accuracy": Record(1),
     "test_loss": Record(1),
+    "sharpness": Record(1),
     "copy_loss": Record(2),
     "copy_weights": Record(2, state=True),
     "copy_accuracy": Record(2),
@@ -365,12 +366,12 @@ def from_disk_cache(decorated: Callable[[bool], Any], signature=None) -> Any:
         f"compiled code cannot be cached on disk ({reason}); every new process will compile it again, a few seconds each time. "
         "Set the environment variable NUMBA_CACHE_DIR to a folder that can be written to",
         RuntimeWarning,
-        stacklevel=_frames_of_ours(),
+        stacklevel=frames_of_ours(),
     )
     return function
 
 
-def _frames_of_ours() -> int:
+def frames_of_ours() -> int:
     """The level at which a warning of the caller points at the first code outside the library (and the standard library's threads)."""
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (

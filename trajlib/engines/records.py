@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from .. import _validate
+from .._curvature import largest_eigenvalues
 from . import during, is_state, iterate, n_threads, registered, time_axis
 
-RECORDS = ("loss", "norm", "weights", "gradient_norm", "accuracy", "test_accuracy", "test_loss")
+RECORDS = ("loss", "norm", "weights", "gradient_norm", "accuracy", "test_accuracy", "test_loss", "sharpness")
 COPY_RECORDS = ("loss", "weights", "accuracy", "test_accuracy", "test_loss")
 """What can be recorded of networks, and of networks together with their copies."""
 BUFFER_BYTES = 1 << 27
@@ -25,6 +26,10 @@ def names(gd, record, allowed: tuple[str, ...], w0: np.ndarray) -> tuple[str, ..
         raise TypeError(f"record must be a tuple of names such as ('loss', 'weights'), got {record!r}")
     for name in record:
         _validate.choice("record", name, allowed)
+        if name == "sharpness" and not (hasattr(gd, "hvp") or hasattr(gd, "hessian")):
+            raise ValueError(
+                f"record 'sharpness' needs a map with hvp(x, V) or hessian(x), and {getattr(gd, 'name', type(gd).__name__)} has none"
+            )
         if name in _DERIVED and not (name == "loss" and gd.problem is not None):
             _derive(gd, name, w0[:1] if gd.shared_loss else w0, 1)
     return tuple(record)
@@ -79,6 +84,10 @@ def _derive(gd, name: str, weights: np.ndarray, threads: int | None) -> np.ndarr
         rows = np.moveaxis(weights, 0, -2)
         found = np.array([of(np.ascontiguousarray(w)) for w in rows.reshape(-1, *rows.shape[-2:])])
         return found.T.reshape(weights.shape[:-1])
+    if (
+        name == "sharpness"
+    ):  # Lanczos moves all records in lockstep, which costs half of beginning from the eigenvector of the last
+        return of(weights)
     width = weights.shape[-1]
     if hasattr(gd, "network"):
         width += max(len(gd.task.x), len(gd.task.x_test)) * sum(gd.network.widths[1:])
@@ -90,6 +99,8 @@ def _derive(gd, name: str, weights: np.ndarray, threads: int | None) -> np.ndarr
 
 def _function(gd, name: str):
     """The function of states (rows, p) that gives a record."""
+    if name == "sharpness":
+        return lambda w: largest_eigenvalues(gd, w)
     method, *arguments = _DERIVED[name]
     call = getattr(gd, method, None)
     if call is None:

@@ -102,7 +102,7 @@ class Perceptron:
         _validate.choice("loss", self.loss, COSTS)
         if not isinstance(self.bias, bool | np.bool_):
             raise TypeError(f"bias must be True or False, got {_validate.shown(self.bias)}")
-        if self.scale == "mean_field":
+        if isinstance(self.scale, str) and self.scale == "mean_field":
             *before, last = self.widths[:-1]
             scale = (*(float(np.sqrt(2.0 / n)) for n in before), 1.0 / last)
             object.__setattr__(self, "scale", scale)

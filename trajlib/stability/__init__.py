@@ -1,6 +1,7 @@
 """Stability of trajectories: tangent dynamics, exponents, covariant vectors, sharpness."""
 
 from .covariant import CovariantVectors, covariant_vectors, pair_angles
+from .curvature import HessianDensity, gauss_newton, hessian_density
 from .finite_time import FiniteTimeExponents, finite_time_exponents
 from .lyapunov import Spectrum, lyapunov_spectrum
 from .present import PresentVectors, present_vectors
@@ -10,11 +11,14 @@ from .tangent import Tangent, tangent
 __all__ = [
     "CovariantVectors",
     "FiniteTimeExponents",
+    "HessianDensity",
     "PresentVectors",
     "Spectrum",
     "Tangent",
     "covariant_vectors",
     "finite_time_exponents",
+    "gauss_newton",
+    "hessian_density",
     "lyapunov_spectrum",
     "pair_angles",
     "present_vectors",

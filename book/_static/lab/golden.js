@@ -1,4 +1,4 @@
-/* The golden runs and their digests (data/golden.json).
+/* The golden runs that engine.js knows how to compute, and their digests (from data/golden.json).
    Written by tools/write_lab_data.py. */
 trajlab.define(function golden(trajlab) {
   trajlab.golden = [
