@@ -142,9 +142,12 @@ def eigenvalues(
     values, missed = np.full((n, k), np.nan), []
     for i in range(0, n, together):
         rows = np.arange(i, min(n, i + together))
+
+        def product(V: np.ndarray, active: np.ndarray, rows: np.ndarray = rows) -> np.ndarray:
+            return sign * curvature.products(V, rows[active])
+
         found = largest(
-            lambda V, active, rows=rows: sign * curvature.products(V, rows[active]),
-            np.broadcast_to(drawn, (len(rows), k, p)), tolerance=tolerance, iterations=iterations, basis=basis, seed=seed,
+            product, np.broadcast_to(drawn, (len(rows), k, p)), tolerance=tolerance, iterations=iterations, basis=basis, seed=seed,
         )  # fmt: skip
         values[rows] = np.where(found.converged[:, None], sign * found.values, np.nan)
         missed += list(found.residual[~found.converged & np.isfinite(found.residual)])

@@ -73,7 +73,7 @@ def largest(
     for done in range(1, iterations + 1):
         first = m - width
         u = product(np.ascontiguousarray(q[:, first:m]), active)
-        good = np.isfinite(u).all(axis=(1, 2))
+        good = np.asarray(np.isfinite(u).all(axis=(1, 2)))
         if not good.all():
             q, t, scale, active, u = _only(good, q, t, scale, active, u)
         if not len(active):

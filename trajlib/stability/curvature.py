@@ -132,7 +132,7 @@ def hessian_density(
 
         part = slice(i, i + len(state))
         nodes[part], weights[part] = quadrature(product, drawn[probe], steps)
-    nodes, weights = (x.reshape(probes, n, steps).swapaxes(0, 1) for x in (nodes, weights))
+    nodes, weights = (x.reshape(probes, n, steps).swapaxes(0, 1) for x in (nodes, weights))  # type: ignore[assignment]
     low, high = _range(nodes)
     if width is None:
         width = 0.01 * (high - low) or 0.01 * abs(high) or 0.01
@@ -208,9 +208,10 @@ def _jacobian(net, w: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray
     layers, values, group = net.forward(w, x), net.unpack(w), 1 + bool(net.bias)
     outputs = layers[-1][1]
     n, c = outputs.shape
-    delta, parts = np.broadcast_to(np.eye(c), (n, c, c)), []
+    delta: np.ndarray = np.broadcast_to(np.eye(c), (n, c, c))
+    parts: list[np.ndarray] = []
     for i in range(net.depth - 1, -1, -1):  # delta: of the outputs by what enters the units, (samples, outputs, units)
-        scaled = delta if net.scale is None else delta * net.scale[i]
+        scaled = delta if net.factors is None else delta * net.factors[i]
         below = x if i == 0 else layers[i - 1][1]
         here = [(below[:, None, :, None] * scaled[:, :, None, :]).reshape(n, c, -1), delta][:group]
         parts[:0] = here
