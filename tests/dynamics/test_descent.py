@@ -319,7 +319,7 @@ def test_a_network_that_does_not_fit_the_task(net, task, message):
 
 
 def test_what_is_no_network_or_task():
-    with pytest.raises(TypeError, match="network must be a Perceptron, got int"):
+    with pytest.raises(TypeError, match=r"network must be a Perceptron or a torch\.nn\.Module, got int"):
         tl.GradientDescent(3, TASK)
     with pytest.raises(TypeError, match="task must be a Task, got tuple"):
         tl.GradientDescent(tl.Perceptron(4, 10, 3), (TASK.x, TASK.y))

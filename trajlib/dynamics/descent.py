@@ -1,5 +1,5 @@
 """Training as a map z -> g(z, t) of weights and of what the optimiser remembers: gradient descent, Adam and RMSProp, on all samples or
-on minibatches, with loss, gradient, Hessian and tangent map.
+on minibatches, with loss, gradient, Hessian and tangent map; of perceptrons, and of any torch.nn.Module (``module.py``).
 
 Everything is batched over the leading axes. For perceptrons of the fused engine's size, the map, the loss and the gradient are the engine's
 own, so that iterating ``gd(w)`` by hand gives the bits that ``train`` gives.
@@ -7,13 +7,15 @@ own, so that iterating ``gd(w)`` by hand gives the bits that ``train`` gives.
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, field
+import sys
+from dataclasses import KW_ONLY, InitVar, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .. import _validate
-from ..engines import Problem, iterate, pick
+from ..engines import FUSED_LIMIT, Problem, iterate, pick, registered
 from ..models.cost import divisor, residual, total_cost
 from ..models.perceptron import Perceptron
 from ..optimisers import rules
@@ -175,22 +177,57 @@ class Training(TrainingMap):
     batch_size: int | None = None
     batch_seed: int = 0
     replacement: bool = False
-    targets: np.ndarray = field(init=False, repr=False)
+    loss: InitVar[Any] = None
+    loss_function: Any = field(default=None, repr=False)
+    device: str | None = field(default=None, repr=False)
+    targets: Any = field(init=False, repr=False)
     rule: rules.Rule = field(init=False, repr=False)
     batches: Batches | None = field(init=False, repr=False)
-    problem: Problem = field(init=False, repr=False)
+    problem: Any = field(init=False, repr=False)
 
     def _rule(self) -> rules.Rule:
         """The rule with its checked numbers."""
         raise NotImplementedError
 
-    def __post_init__(self):
-        if not isinstance(self.network, Perceptron):
-            raise TypeError(f"network must be a Perceptron, got {type(self.network).__name__}")
-        if not isinstance(self.task, Task):
-            raise TypeError(f"task must be a Task, got {type(self.task).__name__}")
+    def __post_init__(self, loss):
+        if loss is not None and loss is not Training.loss:  # the default, as the method has the keyword's name
+            self._set("loss_function", loss)
+        if not isinstance(self.network, Perceptron) and not _is_module(self.network):
+            raise TypeError(f"network must be a Perceptron or a torch.nn.Module, got {type(self.network).__name__}")
         self._set("weight_decay", _validate.positive("weight_decay", self.weight_decay, zero=True))
         self._set("decoupled_weight_decay", _validate.flag("decoupled_weight_decay", self.decoupled_weight_decay))
+        if isinstance(self.network, Perceptron):
+            self._of_perceptron()
+        else:
+            self._of_module()
+
+    def _of_module(self) -> None:
+        if isinstance(self.lr, tuple | list):
+            raise ValueError(
+                f"lr must be a number, an array of one a network or a schedule for a module, got {_validate.shown(self.lr)}; a rate for "
+                "each layer is for a Perceptron"
+            )
+        self._set("lr", _rates(self.lr, 0)[0])
+        self._set("rule", self._rule())
+        self._set("targets", None)
+        self._set("problem", None)
+        size = None if self.batch_size is None else _validate.count("batch_size", self.batch_size, 1)
+        from .module import ModuleLoss
+
+        seed = _validate.count("batch_seed", self.batch_seed)
+        learner = ModuleLoss(self.network, self.task, self.loss_function, device=self.device, seed=seed, samples=size)
+        self.__dict__["learner"] = learner
+        self._set("batches", self._batches(len(learner.samples.x)))
+
+    def _of_perceptron(self) -> None:
+        if not isinstance(self.task, Task):
+            raise TypeError(f"task must be a Task, got {type(self.task).__name__}")
+        for name in ("loss_function", "device"):
+            if getattr(self, name) is not None:
+                what = "a Perceptron has its own, Perceptron(..., loss=...)"
+                if name == "device":
+                    what = "for a Perceptron, give it to train and the others, as in train(..., device='cuda')"
+                raise ValueError(f"{name.removesuffix('_function')} is for a torch.nn.Module: {what}")
         net, task = self.network, self.task
         if task.x.shape[1] != net.n_inputs:
             raise ValueError(
@@ -243,8 +280,149 @@ class Training(TrainingMap):
 
     @property
     def is_weight(self) -> np.ndarray:
-        """(n_parameters,) bool: True for entries of W1, W2, ..., False for biases."""
-        return self.network.is_weight
+        """(n_parameters,) bool: True for entries of W1, W2, ..., False for biases (of a module, parameters with "bias" in their name)."""
+        return self.network.is_weight if self.problem is not None else self.learner.is_weight
+
+    @cached_property
+    def learner(self) -> Any:
+        """The :class:`~trajlib.dynamics.module.ModuleLoss` of a module, or of a Perceptron that no engine takes."""
+        from .module import ModuleLoss, as_module
+
+        return ModuleLoss(as_module(self.network), self.task)
+
+    @property
+    def _by(self) -> str:
+        """What computes: "cpu" or "torch", the engines, or "module"."""
+        if self.problem is None:
+            return "module"
+        if self.problem.n_parameters > FUSED_LIMIT and not registered("torch").suits(self.problem, None, "float64"):
+            return "module"
+        return pick(self.problem)
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        """Length of a state: weights, then the rule's memory."""
+        return self.n_parameters * (1 + self.rule.slots)
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of a weight vector."""
+        return self.learner.n_parameters if self.problem is None else self.problem.n_parameters
+
+    @property
+    def independent(self) -> bool:
+        """Whether no learning rate belongs to one place of the batch."""
+        return not any(isinstance(lr, np.ndarray) for lr in (self.lr if isinstance(self.lr, tuple) else (self.lr,)))
+
+    @property
+    def shared_loss(self) -> bool:
+        """Whether all networks of a batch have the same targets: they have."""
+        return True
+
+    @property
+    def converted(self) -> bool:
+        """Whether the module is in another precision than float64: it is computed in float64, on a copy of it."""
+        return self.problem is None and self.learner.converted
+
+    @property
+    def description(self) -> str | None:
+        """What the generic engine calls, in words; None where it calls NumPy's operations."""
+        return self.learner.description if self._by == "module" else None
+
+    @property
+    def numbers_between(self) -> int:
+        """Numbers that lie between a state and its loss, or its accuracy."""
+        if self.problem is None:
+            return 0
+        return max(len(self.task.x), len(self.task.x_test)) * sum(self.network.widths[1:])
+
+    def flatten(self, what: Any) -> np.ndarray:
+        """Weights (n, n_parameters) of networks: of a module, a state_dict or a list of them; of a Perceptron, of a dict of its arrays
+        W1, b1, W2, ... or a list of them."""
+        if self.problem is None:
+            return self.learner.flatten(what)
+        several = what if isinstance(what, list | tuple) else [what]
+        if not all(isinstance(one, dict) for one in several):
+            raise TypeError(
+                f"flatten takes a dict of arrays W1, b1, W2, ... or a list of them, got {_validate.shown(what)}"
+            )
+        return np.array([self.network.pack(**one) for one in several]).reshape(len(several), self.n_parameters)
+
+    def unflatten(self, w: np.ndarray) -> Any:
+        """The inverse of :meth:`flatten`: for weights (n_parameters,), or the state that they are in, a state_dict, of a Perceptron a dict
+        of arrays; for (n, n_parameters) a list of them. What is not trained is as the module had it."""
+        w = self._flat(w)
+        if w.ndim > 1:
+            return [self.unflatten(one) for one in w]
+        return self.learner.unflatten(w) if self.problem is None else dict(self.network.unpack(w)._asdict())
+
+    def _rates_at(self, t: int, lead: tuple[int, ...]) -> np.ndarray | float:
+        """Learning rates of a step, which broadcast to weights (*lead, n_parameters)."""
+
+        def one(lr):
+            if isinstance(lr, Schedule):
+                return lr(np.asarray(t))[..., None]
+            return np.broadcast_to(lr, lead)[..., None] if np.ndim(lr) else lr
+
+        if not isinstance(self.lr, tuple):
+            return one(self.lr)
+        rates = np.stack([np.broadcast_to(one(lr), (*lead, 1))[..., 0] for lr in self.lr], axis=-1)
+        return rates[..., self.network.layer_of]
+
+    def push(self, z: np.ndarray, V: np.ndarray, t: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """:meth:`step` and :meth:`jvp` at once."""
+        if self._by != "module":
+            return super().push(z, V, t)
+        return self._moved(z, V, t)
+
+    def _moved(self, z: np.ndarray, V: np.ndarray | None, t: int) -> tuple[np.ndarray, Any]:
+        """States (..., size), and vectors V (..., k, size) where there are some, after a step of a module."""
+        z, p = self.state(z), self.n_parameters
+        lead = z.shape[:-1]
+        self.check_rows(lead)
+        some = None if self.batches is None else self.batches.at(t)
+        rows = z.reshape(-1, self.size)
+        if V is None:
+            g = self.learner.gradient(rows[:, :p], t, some)
+        else:
+            V = self._vectors(V, lead, self.size)
+            g, dg = self.learner.products(rows[:, :p], V[..., :p].reshape(len(rows), -1, p), t, some)
+            dg = dg.reshape(*V.shape[:-1], p)
+        g = g.reshape(*lead, p)
+        lr, now = self._rates_at(t, lead), rules.clock(self.rule, None, t, t + 1)[0]
+        w, *memory = np.split(z, 1 + self.rule.slots, axis=-1)
+        with np.errstate(all="ignore"):
+            new, kept = rules.update(self.rule, w, g, memory, lr, now)
+            moved = np.concatenate([new, *kept], axis=-1)
+            if V is None:
+                return moved, None
+            dw, *dmemory = np.split(V, 1 + self.rule.slots, axis=-1)
+            w, g, *memory = (a[..., None, :] for a in (w, g, *memory))
+            lr = lr[..., None, :] if isinstance(lr, np.ndarray) and lr.ndim > 1 else lr
+            new, kept = rules.tangent(self.rule, w, g, memory, dw, dg, dmemory, lr, now)
+            return moved, np.concatenate([new, *kept], axis=-1)
+
+    def step(self, z: np.ndarray, t: int = 0) -> np.ndarray:
+        """The next state, (..., size), t steps having been done. Weights alone stand for a state with empty memory."""
+        return self._moved(z, None, t)[0] if self._by == "module" else super().step(z, t)
+
+    def jvp(self, z: np.ndarray, V: np.ndarray, t: int = 0) -> np.ndarray:
+        """Tangent vectors V (..., k, size) at states z (..., size) after a step, t having been done, without a Hessian: (..., k, size)."""
+        return self._moved(z, V, t)[1] if self._by == "module" else super().jvp(z, V, t)
+
+    def hvp(self, w: np.ndarray, V: np.ndarray) -> np.ndarray:
+        """Hessian of the loss of all samples times vectors V (..., k, p), at weights w (..., p): (..., k, p)."""
+        if self._by != "module":
+            return super().hvp(w, V)
+        w, V = self._flat(w), self._vectors(V, np.shape(w)[:-1], self.n_parameters)
+        flat = w.reshape(-1, w.shape[-1])
+        product = self.learner.products(flat, V.reshape(len(flat), *V.shape[-2:]))[1].reshape(V.shape)
+        return product + self._decay * V
+
+    @property
+    def _decay(self) -> float:
+        """Weight decay that is part of the loss."""
+        return 0.0 if self.decoupled_weight_decay else self.weight_decay
 
     def check_rows(self, lead: tuple[int, ...]) -> None:
         """Raise where there are learning rates for other networks than those with leading axes ``lead``."""
@@ -257,22 +435,27 @@ class Training(TrainingMap):
         """What the sum over the samples is divided by: n for cross entropy (a mean), 1 for half squared error (a sum)."""
         return divisor(self.network.loss, len(self.task.x), self.network.n_outputs)
 
-    def loss(self, w: np.ndarray) -> np.ndarray:
-        """Training loss with the penalty, (...)."""
-        if pick(self.problem) == "cpu":
+    def loss(self, w: np.ndarray) -> np.ndarray:  # type: ignore[misc]  # noqa: F811
+        """Training loss of all samples with the penalty of a decay that is part of it, (...); of a module with dropout, with the masks of
+        step 0."""
+        if (by := self._by) == "cpu":
             return super().loss(w)
         w = self._flat(w)
-        penalty = 0.5 * self.problem.decay * (w * w).sum(axis=-1) if self.problem.decay else 0.0
+        penalty = 0.5 * self._decay * (w * w).sum(axis=-1) if self._decay else 0.0
+        if by == "module":
+            return self.learner.loss(w.reshape(-1, w.shape[-1])).reshape(w.shape[:-1]) + penalty
         return (
             total_cost(self.network.loss, self.network.outputs(w, self.task.x), self.targets) / self.divisor + penalty
         )
 
     def gradient(self, w: np.ndarray) -> np.ndarray:
         """Gradient of the loss, (..., p)."""
-        if pick(self.problem) == "cpu":
+        if (by := self._by) == "cpu":
             return super().gradient(w)
         w = self._flat(w)
         flat = w.reshape(-1, w.shape[-1])
+        if by == "module":
+            return self.learner.gradient(flat).reshape(w.shape) + self._decay * w
         rows = max(1, _CHUNK_BYTES // (8 * len(self.task.x) * sum(self.network.widths[1:])))
         with np.errstate(over="ignore", invalid="ignore"):
             parts = [self._matrix_gradient(flat[i : i + rows]) for i in range(0, len(flat), rows)]
@@ -300,7 +483,8 @@ class Training(TrainingMap):
         """
         w = self._flat(w)
         if (
-            not self.problem._replace(rate=1.0, rule=rules.Rule(), schedules=(None,), batches=None).plain
+            self._by == "module"
+            or not self.problem._replace(rate=1.0, rule=rules.Rule(), schedules=(None,), batches=None).plain
             or self.network.act.from_input
         ):
             hessian = self.hvp(w, np.broadcast_to(np.eye(w.shape[-1]), (*w.shape, w.shape[-1])))
@@ -356,6 +540,10 @@ class Training(TrainingMap):
 
     def accuracy(self, w: np.ndarray, split: str = "test") -> np.ndarray:
         """Fraction of samples labelled correctly, (...), on the ``"test"`` or the ``"train"`` part; nan for outputs that overflow."""
+        if self.problem is None:
+            w = self._flat(w)
+            _validate.choice("split", split, ("train", "test"))
+            return self.learner.accuracy(w.reshape(-1, w.shape[-1]), split).reshape(w.shape[:-1])
         x, y = self._part(split)
         if not self.task.is_classification or self.network.n_outputs < 2:
             raise ValueError("accuracy needs a classification task and one output a class")
@@ -365,6 +553,9 @@ class Training(TrainingMap):
 
     def test_loss(self, w: np.ndarray) -> np.ndarray:
         """Loss on the test part, without penalty, (...); a mean for cross entropy, a sum for half squared error."""
+        if self.problem is None:
+            w = self._flat(w)
+            return self.learner.test_loss(w.reshape(-1, w.shape[-1])).reshape(w.shape[:-1])
         x, y = self._part("test")
         total = total_cost(self.network.loss, self.network.outputs(self._flat(w), x), self._targets(y))
         return total / divisor(self.network.loss, len(x), self.network.n_outputs)
@@ -389,10 +580,13 @@ class GradientDescent(Training):
 
     Parameters
     ----------
-    network : Perceptron
-        The architecture and its loss.
-    task : Task
-        What it learns.
+    network : Perceptron or torch.nn.Module
+        The architecture and its loss. A module is copied as it is and computed in float64, in training mode if that is its mode; what
+        happens to its buffers, batch normalisation and dropout is told in :class:`~trajlib.dynamics.module.ModuleLoss`. Its weights are
+        ``flatten(module)``, and ``unflatten`` gives a state_dict.
+    task : Task, tuple, Dataset or DataLoader
+        What it learns. A module also takes tensors (x, y) or (x, y, x_test, y_test), or a torch Dataset or DataLoader, which is read once
+        into tensors: the order of the samples is that of ``batch_seed``, and neither a DataLoader's shuffling nor its batches are used.
     lr : float, ndarray, Schedule or tuple
         Learning rate, positive. An array must broadcast against the leading axes of the weights: one rate a network. A schedule of
         ``trajlib.schedules`` gives one a step. A tuple has one of these for each layer.
@@ -410,6 +604,11 @@ class GradientDescent(Training):
         Of the order.
     replacement : bool
         Whether each sample of a batch is drawn from all; else an epoch takes each once.
+    loss : callable, optional
+        For a module: ``loss(output, target)``, one number, a mean or a sum as it may be. By default cross entropy where the targets are
+        integers, else the mean squared error. (It is kept as ``loss_function``.)
+    device : str, optional
+        For a module: the torch device, such as ``"cuda"``; by default where the module is.
 
     Raises
     ------
@@ -448,7 +647,7 @@ class Adam(Training):
 
     Parameters
     ----------
-    network, task, weight_decay, decoupled_weight_decay, batch_size, batch_seed, replacement
+    network, task, weight_decay, decoupled_weight_decay, batch_size, batch_seed, replacement, loss, device
         As in :class:`GradientDescent`. Coupled decay adds weight_decay * w to the gradient.
     lr : float, ndarray, Schedule or tuple
         As there.
@@ -496,7 +695,7 @@ class RMSProp(Training):
 
     Parameters
     ----------
-    network, task, weight_decay, decoupled_weight_decay, batch_size, batch_seed, replacement
+    network, task, weight_decay, decoupled_weight_decay, batch_size, batch_seed, replacement, loss, device
         As in :class:`GradientDescent`. Coupled decay adds weight_decay * w to the gradient.
     lr : float, ndarray, Schedule or tuple
         As there.
@@ -521,6 +720,12 @@ class RMSProp(Training):
         alpha, momentum = _validate.share("alpha", self.alpha), _validate.share("momentum", self.momentum)
         eps = _validate.positive("eps", self.eps)
         return rules.rmsprop(alpha, eps, momentum, self.weight_decay, self.decoupled_weight_decay)
+
+
+def _is_module(what: Any) -> bool:
+    """Whether it is a torch.nn.Module; torch is not imported for that: whoever has one did."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(what, torch.nn.Module)
 
 
 def _rates(lr: Any, depth: int) -> tuple[Any, Any, tuple]:

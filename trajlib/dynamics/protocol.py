@@ -72,6 +72,11 @@ class Dynamics:
         """Tangent vectors V (..., k, size) at z after the same step, (..., k, size)."""
         return (self.jacobian(z) @ V.swapaxes(-1, -2)).swapaxes(-1, -2)
 
+    def push(self, z: np.ndarray, V: np.ndarray, t: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """The state and the vectors after the step: :meth:`step` and :meth:`jvp` at once, for a map that saves work so."""
+        moved = self.jvp(z, V, t)
+        return self.step(z, t), moved
+
     def jacobian(self, z: np.ndarray) -> np.ndarray:
         """Jacobian of the step, (..., size, size)."""
         raise NotImplementedError

@@ -88,9 +88,7 @@ def _derive(gd, name: str, weights: np.ndarray, threads: int | None) -> np.ndarr
         name == "sharpness"
     ):  # Lanczos moves all records in lockstep, which costs half of beginning from the eigenvector of the last
         return of(weights)
-    width = weights.shape[-1]
-    if hasattr(gd, "network"):
-        width += max(len(gd.task.x), len(gd.task.x_test)) * sum(gd.network.widths[1:])
+    width = weights.shape[-1] + getattr(gd, "numbers_between", 0)
     states = weights.reshape(-1, weights.shape[-1])
     parts = np.array_split(states, max(1, len(states) * width // BLOCK))
     with ThreadPoolExecutor(n_threads(threads)) as pool:

@@ -12,7 +12,10 @@ __all__ = ["ENGINE"]
 def _refuses(what: Any, device: str | None, dtype: str) -> str | None:
     if isinstance(what, Problem):
         return "engine='generic' calls a map, and was given a Problem; give the map itself"
-    if device not in (None, "cpu") or dtype != "float64":
+    where = getattr(what, "learner", None) if what.problem is None else None  # of a module, on its own device
+    if where is not None and dtype == "float64" and device not in (None, str(where.device), where.device.type):
+        return f"the module is on {str(where.device)!r}, got device={device!r}; give device= where the map is made, as in GradientDescent"
+    if (where is None and device not in (None, "cpu")) or dtype != "float64":
         return (
             f"{type(what).__name__} runs on the CPU in float64 only, got device={device!r}, dtype={dtype!r}; leave them out"
             + ("" if what.problem is None else ", or use engine='torch'")

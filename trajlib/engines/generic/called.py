@@ -70,7 +70,7 @@ class CalledRun:
     @property
     def description(self) -> str:
         """What ran, for the result."""
-        return "NumPy, by calling the map"
+        return getattr(self._what, "description", None) or "NumPy, by calling the map"
 
     def prepare(self) -> None:
         """Nothing."""
@@ -109,8 +109,7 @@ class CalledRun:
     def _move(self, t: int) -> None:
         what, plan = self._what, self._plan
         if plan.tangent:
-            self._others = what.jvp(self._w, self._others, t)
-            self._w = what.step(self._w, t)
+            self._w, self._others = what.push(self._w, self._others, t)
             return
         n, p = self._w.shape
         if self._others is not None and what.independent:  # references and copies are one batch
