@@ -86,7 +86,7 @@ class Curvature:
     def matrices(self, rows: slice) -> np.ndarray:
         """The matrices themselves, (a, p, p)."""
         p = self.p
-        if not _has_matrix(self.gd):
+        if not callable(getattr(self.gd, "hessian", None)):
             some = np.arange(self.n)[rows]
             unit = np.broadcast_to(np.eye(p), (len(some), p, p))
             out = self.products(unit, some)
@@ -173,14 +173,6 @@ def largest_eigenvalues(gd: Any, w: np.ndarray) -> np.ndarray:
     """The sharpness of states (..., size), (...): what is recorded along a run."""
     curvature = Curvature(gd, w)
     return eigenvalues(curvature, 1)[:, 0].reshape(curvature.lead)
-
-
-def _has_matrix(gd: Any) -> bool:
-    """Whether the map makes its Hessian otherwise than column by column."""
-    network = getattr(gd, "network", None)
-    if network is None or not hasattr(network, "depth"):
-        return callable(getattr(gd, "hessian", None))
-    return network.depth == 2 and bool(network.bias) and network.scale is None and not network.act.from_input
 
 
 def _half(gd: Any, z: np.ndarray, t: int | None) -> np.ndarray:

@@ -160,7 +160,8 @@ def test_fifty_steps_of_torch_optim_and_the_tangent_map(name):
     tolerance = 1e-9 if kind in (tl.Adam, tl.AdamW, tl.RMSProp) else 1e-11
     assert np.abs(gd.weights(run.final)[0] - gd.flatten(net)[0]).max() < tolerance
     assert run.engine == "generic" and "PyTorch" in run.device
-    z, V = run.final, np.random.default_rng(1).normal(size=(2, 3, gd.size)) * np.abs(run.final).clip(1e-5)[:, None]
+    z = run.final_state
+    V = np.random.default_rng(1).normal(size=(2, 3, gd.size)) * np.abs(z).clip(1e-5)[:, None]
     for i in range(2):
         agree(gd.jvp(z, V, 50)[i], differences(gd, z[i], V[i], 50), 1e-6)
     moved, pushed = gd.push(z, V, 50)

@@ -170,7 +170,7 @@ class Problem(NamedTuple):
     @property
     def own_targets(self) -> bool:
         """Whether every network has a target of its own."""
-        return self.targets.ndim == 3
+        return self.targets.ndim > 2
 
     def rows(self, lead: tuple[int, ...]) -> Problem:
         """The problem for networks with leading axes ``lead``, taken as rows: every rate and target written out."""

@@ -346,9 +346,9 @@ class FusedRun:
             final = {"reference": rows[:, 0].copy(), "copies": rows[:, 1:].copy()}
             return out | final | {"nonfinite": self._nonfinite}
         n, m = self._n, self._copies
-        one_each = {k: v[::m] for k, v in out.items() if k != "distance"}
-        if "distance" in out:
-            one_each["distance"] = out["distance"].reshape(n, m, -1)
+        of_copies = ("distance", "product")
+        one_each = {k: v[::m] for k, v in out.items() if k not in of_copies}
+        one_each |= {k: out[k].reshape(n, m, -1) for k in of_copies if k in out}
         nonfinite = np.column_stack([self._nonfinite[::m, 0], self._nonfinite[:, 1].reshape(n, m)])
         return one_each | {
             "reference": rows[::m, 0],
