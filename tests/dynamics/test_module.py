@@ -1,5 +1,7 @@
 """torch modules as networks: against torch.optim, central differences, the fused engine, and losses whose exponents are known."""
 
+import dataclasses
+import pickle
 import subprocess
 import sys
 import warnings
@@ -160,7 +162,7 @@ def test_fifty_steps_of_torch_optim_and_the_tangent_map(name):
     tolerance = 1e-9 if kind in (tl.Adam, tl.AdamW, tl.RMSProp) else 1e-11
     assert np.abs(gd.weights(run.final)[0] - gd.flatten(net)[0]).max() < tolerance
     assert run.engine == "generic" and "PyTorch" in run.device
-    z = run.final_state
+    z = run.final if gd.size == gd.n_parameters else run.final_state
     V = np.random.default_rng(1).normal(size=(2, 3, gd.size)) * np.abs(z).clip(1e-5)[:, None]
     for i in range(2):
         agree(gd.jvp(z, V, 50)[i], differences(gd, z[i], V[i], 50), 1e-6)
@@ -377,6 +379,14 @@ def test_where_samples_come_from():
     np.testing.assert_allclose(run.test_loss[0, 0], expected)
     with pytest.raises(ValueError, match="no test part"):
         tl.GradientDescent(mlp(), (x, y)).test_loss(w)
+
+
+def test_copies_of_a_map_keep_its_loss():
+    gd = tl.GradientDescent(mlp(), IRIS, 0.1, loss=nn.CrossEntropyLoss(label_smoothing=0.1))
+    w = gd.flatten(gd.network)
+    for other in (dataclasses.replace(gd, lr=0.2), pickle.loads(pickle.dumps(gd))):
+        np.testing.assert_array_equal(other.gradient(w), gd.gradient(w))
+    assert dataclasses.replace(tl.GradientDescent(tl.Perceptron(4, 3, 3), IRIS), lr=0.2).loss_function is None
 
 
 class Once(torch.autograd.Function):

@@ -125,7 +125,7 @@ def test_restarts(k, basis):
 def test_preconditioned(name):
     gd = getattr(tl, name)(NET, tl.iris(), lr=1e-2)
     run = tl.train(gd, W[:2], 30)
-    z, p = run.final, gd.n_parameters
+    z, p = run.final_state, gd.n_parameters
     memory = z[:, p:].reshape(2, -1, p)
     if name == "Adam":
         by = (1 - 0.9**30) * (memory[:, 1] / np.sqrt(1 - 0.999**30) + 1e-8)

@@ -190,7 +190,7 @@ class Training(TrainingMap):
         raise NotImplementedError
 
     def __post_init__(self, loss):
-        if loss is not None and loss is not Training.loss:  # the default, as the method has the keyword's name
+        if loss is not None and getattr(loss, "__func__", loss) is not Training.loss:  # its default: both have one name
             self._set("loss_function", loss)
         if not isinstance(self.network, Perceptron) and not _is_module(self.network):
             raise TypeError(f"network must be a Perceptron or a torch.nn.Module, got {type(self.network).__name__}")
