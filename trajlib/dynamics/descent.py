@@ -12,10 +12,10 @@ from typing import Any
 
 from .. import _validate
 from ..optimisers import rules
-from .optimiser import Training
-from .training import TrainingMap
+from .optimiser import Training as Training
+from .training import TrainingMap as TrainingMap
 
-__all__ = ["Adam", "AdamW", "GradientDescent", "RMSProp", "Training", "TrainingMap"]
+__all__ = ["Adam", "AdamW", "GradientDescent", "RMSProp"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class GradientDescent(Training):
         The architecture and its loss. A module is copied as it is and computed in float64, in training mode if that is its mode; what
         happens to its buffers, batch normalisation and dropout is told in :class:`~trajlib.dynamics.module.ModuleLoss`. Its weights are
         ``flatten(module)``, and ``unflatten`` gives a state_dict.
-    task : Task, tuple, Dataset or DataLoader
+    task : Task, tuple or object
         What it learns. A module also takes tensors (x, y) or (x, y, x_test, y_test), or a torch Dataset or DataLoader, which is read once
         into tensors: the order of the samples is that of ``batch_seed``, and neither a DataLoader's shuffling nor its batches are used.
     lr : float, ndarray, Schedule or tuple

@@ -165,7 +165,7 @@ class Training(TrainingMap):
 
     @property
     def size(self) -> int:  # type: ignore[override]
-        """Length of a state: weights, then the rule's memory."""
+        """Length of a state, which is weights and then the rule's memory."""
         return self.n_parameters * (1 + self.rule.slots)
 
     @property

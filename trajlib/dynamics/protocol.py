@@ -34,7 +34,7 @@ class Dynamics:
 
     @property
     def n_state(self) -> int:
-        """Length of a state vector: of training with memory, weights and memory."""
+        """Length of a state vector; of training with memory, weights and memory."""
         return self.size
 
     @property

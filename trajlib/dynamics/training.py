@@ -21,7 +21,7 @@ class TrainingMap(Dynamics):
 
     @property
     def size(self) -> int:  # type: ignore[override]
-        """Length of a state: weights, then the rule's memory."""
+        """Length of a state, which is weights and then the rule's memory."""
         return self.problem.n_state
 
     @property

@@ -133,7 +133,7 @@ class Problem(NamedTuple):
 
     @property
     def n_state(self) -> int:
-        """Length of a state: weights, then the rule's memory."""
+        """Length of a state, which is weights and then the rule's memory."""
         return self.n_parameters * (1 + self.rule.slots)
 
     @property
