@@ -38,7 +38,7 @@ entries = []
 for name, run in RUNS.items():
     run = run | {"init_seed": 0}
     gd, w0 = golden.initial(run)
-    final = tl.train(gd, w0, run["steps"], record=(), engine="cpu").final
+    final = tl.train(gd, w0, run["steps"], record=(), engine="cpu").final_state
     entries.append({"name": name, "run": run, "initial": golden.digest(w0), "final": golden.digest(final)})
 Path(__file__).parents[1].joinpath("data", "golden.json").write_text(
     json.dumps(entries, indent=1) + "\n", encoding="utf-8"

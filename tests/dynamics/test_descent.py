@@ -5,7 +5,7 @@ import pytest
 from optimised import CASES
 
 import trajlib as tl
-from trajlib.dynamics import descent as maps
+from trajlib.dynamics import optimiser as maps
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu")
 LOSSES = ("cross_entropy", "half_squared_error")
@@ -223,7 +223,8 @@ def test_more_outputs_than_classes_is_allowed():
     [
         *((bad, ValueError) for bad in (0, 0.0, -1.0, np.nan, np.inf, np.array([1.0, 0.0]), np.array([np.nan]))),
         *((bad, TypeError) for bad in ("1", None, True, 1j, np.array([1, 2]), np.ones(1, np.float32), lambda t: 0.1)),
-        *((bad, ValueError) for bad in ((), (0.1,), [0.1, 0.2, 0.3], (0.1, -1.0))),
+        *((bad, ValueError) for bad in ((), (0.1,), (0.1, 0.2, 0.3), (0.1, -1.0))),
+        ([0.1, 0.2], TypeError),
         *((bad, TypeError) for bad in ((0.1, "1"), (0.1, (0.1, 0.2)))),
     ],
 )
@@ -253,7 +254,7 @@ def test_learning_rates_that_are_refused(lr, error):
         ("GradientDescent", {"replacement": 1, "batch_size": 3}, TypeError, "replacement must be True or False, got 1"),
         ("GradientDescent", {"batch_size": 3, "batch_seed": -1}, ValueError, "batch_seed must be an integer >= 0"),
         ("GradientDescent", {"lr": (0.1,)}, ValueError, "a tuple of one of these for each of the 2 layers; got 1"),
-        ("GradientDescent", {"lr": [0.1] * 3}, ValueError, r"got 3: .*; for one a network, give np\.array"),
+        ("GradientDescent", {"lr": (0.1,) * 3}, ValueError, r"got 3: .*; for one a network, give np\.array"),
         (
             "GradientDescent",
             {"lr": "cosine"},

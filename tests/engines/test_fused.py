@@ -33,9 +33,9 @@ def test_specification(case):
     run = tl.train(gd, w, 30, record=("loss",))
     for i in (0, 2):
         z, loss = optimised.specified(gd, w[i], 30)
-        assert run.final[i].tolist() == z
+        assert run.final_state[i].tolist() == z
         assert run.loss[i, -1] == loss
-        assert gd.loss(run.final)[i] == loss
+        assert gd.loss(run.final_state)[i] == loss
 
 
 @every_case
@@ -45,7 +45,7 @@ def test_one_step_by_hand_is_one_of_train(case):
     run = tl.train(gd, z[:, : gd.n_parameters], 12, record=("weights",))
     for t in range(12):
         z = gd.step(z, t)
-    assert bits(z) == bits(run.final)
+    assert bits(z) == bits(run.final_state)
     assert bits(z[:, : gd.n_parameters]) == bits(run.weights[:, -1, : gd.n_parameters])
 
 
@@ -56,13 +56,13 @@ def test_batch_place_threads_and_pieces_change_no_bit(case):
     run = tl.train(gd, w, 50, threads=1)
     for part in (slice(0, 1), slice(5, 6), slice(3, 16), slice(19, 20)):
         alone = tl.train(gd, w[part], 50, threads=1)
-        assert bits(alone.final) == bits(run.final[part])
+        assert bits(alone.final_state) == bits(run.final_state[part])
         assert bits(alone.loss) == bits(run.loss[part])
     back = tl.train(gd, w[::-1].copy(), 50, threads=2)
-    assert bits(back.final[::-1]) == bits(run.final)
-    half = tl.train(gd, w, 20, record=()).final
+    assert bits(back.final_state[::-1]) == bits(run.final_state)
+    half = tl.train(gd, w, 20, record=()).final_state
     rest, _ = iterate(gd.problem, half, steps=30, record={"loss"}, start=20)
-    assert bits(rest["reference"]) == bits(run.final)
+    assert bits(rest["reference"]) == bits(run.final_state)
     assert bits(rest["loss"]) == bits(run.loss[:, 20:])
 
 
@@ -74,7 +74,7 @@ def test_one_rate_a_network_is_each_alone():
     run = tl.train(gd, w, 30)
     for i in (0, 8, 10):
         alone = CASES[case](lr=(lr[i], 0.1, 2 * lr[i]))
-        assert bits(tl.train(alone, w[i : i + 1], 30).final[0]) == bits(run.final[i])
+        assert bits(tl.train(alone, w[i : i + 1], 30).final_state[0]) == bits(run.final_state[i])
 
 
 @pytest.mark.parametrize("case", ["heavy ball, one rate a layer", "Nesterov, cosine", "AdamW"])
@@ -86,7 +86,7 @@ def test_divergence_is_reported(case):
     run = tl.train(gd, w, 300, record=("loss",))
     others = np.arange(10) != 4
     assert (run.nonfinite_at[others] > 1).all() and (run.nonfinite_at[others] < 300).all()
-    assert not np.isfinite(run.final[others]).all(axis=1).any()
+    assert not np.isfinite(run.final_state[others]).all(axis=1).any()
     for i in (0, 9):
         t = run.nonfinite_at[i]
         assert np.isfinite(tl.train(gd, w[i : i + 1], int(t) - 1).final).all()

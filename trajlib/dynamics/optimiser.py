@@ -66,7 +66,7 @@ class Training(TrainingMap):
             self._of_module()
 
     def _of_module(self) -> None:
-        if isinstance(self.lr, tuple | list):
+        if isinstance(self.lr, tuple):
             raise ValueError(
                 f"lr must be a number, an array of one a network or a schedule for a module, got {_validate.shown(self.lr)}; a rate for "
                 "each layer is for a Perceptron"
@@ -383,12 +383,11 @@ class Training(TrainingMap):
 
 def _rates(lr: Any, depth: int) -> tuple[Any, Any, tuple]:
     """Learning rates as they were given, checked; what they are multiplied by at each step; and their schedules."""
-    if isinstance(lr, tuple | list):
+    if isinstance(lr, tuple):
         if len(lr) != depth:
             raise ValueError(
                 f"lr must be a number, an array of one a network, a schedule, or a tuple of one of these for each of the {depth} layers; "
-                f"got {len(lr)}: {_validate.shown(lr)}"
-                + ("; for one a network, give np.array([...])" if isinstance(lr, list) else "")
+                f"got {len(lr)}: {_validate.shown(lr)}; for one a network, give np.array([...])"
             )
         for one in lr:
             if isinstance(one, tuple | list):

@@ -277,33 +277,44 @@ class Perceptron:
 
         The outputs, the last ones, are their own inputs.
         """
-        layers = self.unpack(w)
+        layers, value, found = self.unpack(w), self._inputs(x), []
+        for i in range(self.depth):
+            z = self._sums(layers, i, value)
+            with np.errstate(over="ignore", invalid="ignore"):
+                value = z if i == self.depth - 1 else self.activate(z)
+            found.append((z, value))
+        return found
+
+    def _inputs(self, x: np.ndarray) -> np.ndarray:
         x = _validate.numbers_of("x", x)
         if x.ndim < 2 or x.shape[-1] != self.n_inputs:
             raise ValueError(f"x must have shape (samples, {self.n_inputs}), got {x.shape}")
-        found, value, group = [], x, 1 + bool(self.bias)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for i in range(self.depth):
-                z = value @ layers[i * group]
-                if self.factors is not None:
-                    z *= self.factors[i]
-                if self.bias:
-                    z = z + layers[i * group + 1][..., None, :]
-                value = z if i == self.depth - 1 else self.activate(z)
-                found.append((z, value))
-        return found
+        return x
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _sums(self, layers: tuple[np.ndarray, ...], i: int, value: np.ndarray) -> np.ndarray:
+        """What enters the units of layer ``i``, from the values of the one before."""
+        group = 1 + bool(self.bias)
+        z = value @ layers[i * group]
+        if self.factors is not None:
+            z *= self.factors[i]
+        return z + layers[i * group + 1][..., None, :] if self.bias else z
 
     def hidden(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Activations (..., n, units) of the last hidden layer of networks ``w`` (..., n_parameters) on inputs ``x`` (n, n_inputs)."""
-        return self.forward(w, x)[-2][1]
+        layers, value = self.unpack(w), self._inputs(x)
+        for i in range(self.depth - 1):
+            with np.errstate(over="ignore", invalid="ignore"):
+                value = self.activate(self._sums(layers, i, value))
+        return value
+
+    def outputs(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Outputs before the softmax, (..., n, n_outputs)."""
+        return self._sums(self.unpack(w), self.depth - 1, self.hidden(w, x))
 
     def activate(self, z: np.ndarray) -> np.ndarray:
         """The activation of the hidden units, entry by entry."""
         return self.act.value(_validate.numbers_of("z", z), 0.0)
-
-    def outputs(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Outputs before the softmax, (..., n, n_outputs)."""
-        return self.forward(w, x)[-1][1]
 
     def predict(self, w: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Predicted labels (..., n): the largest output, the first of equals."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..models.activations import over
 
-__all__ = ["RULES", "Formulas", "Rule", "adam", "clock", "gradient_descent", "rmsprop", "tangent", "update"]
+__all__ = ["RULES", "Formulas", "Rule", "clock", "tangent", "update"]
 
 
 class ops:

@@ -18,7 +18,7 @@ __all__ = ["HessianDensity", "gauss_newton", "hessian_density"]
 @dataclass(frozen=True, eq=False)
 class HessianDensity(
     Result,
-    axes={"... point": "density", "... probe node": "node=nodes weight=weights", "...": "mean standard_error"},
+    axes={"... point": "density", "... probe number": "node=nodes weight=weights", "...": "mean standard_error"},
     lead=("network",),
     labels={"point": "eigenvalues"},
 ):
