@@ -91,6 +91,6 @@ def check(*, threads: int | None = None) -> dict[str, bool]:
     outcome = {}
     for golden in load():
         gd, w0 = initial(golden.run)
-        final = train(gd, w0, golden.run["steps"], record=(), engine="cpu", threads=threads).final_state
+        final = np.asarray(train(gd, w0, golden.run["steps"], record=(), engine="cpu", threads=threads).final_state)
         outcome[golden.name] = digest(w0) == golden.initial and digest(final) == golden.final
     return outcome
