@@ -50,7 +50,7 @@ class ModuleLoss:
         Copied as it is now: later changes of it, ``eval()`` among them, are not seen. Parameters that are not trained and buffers keep
         their values. Batch normalisation in training mode uses the statistics of the batch and keeps no running ones.
     task : Task, tuple, object
-        As :func:`trajlib.dynamics.samples.read` takes it.
+        As ``trajlib.dynamics.samples.read`` takes it.
     loss : callable, optional
         ``loss(output, target)``, a scalar tensor; by default cross entropy where targets are integers, else the mean squared error.
     device : str, optional

@@ -294,8 +294,8 @@ def pick(what: Any, engine: str = "auto", device: str | None = None, dtype: str 
 
     Parameters
     ----------
-    what : Dynamics or Problem
-        What is to be iterated.
+    what : Dynamics
+        What is to be iterated (or its ``problem``).
     engine : {"auto", "cpu", "torch", "generic"}
         ``auto`` takes ``cpu`` up to 20,000 parameters unless a device or float32 is asked for, else ``torch``; for maps that are no
         perceptron's training, ``generic``.
