@@ -186,7 +186,8 @@ def _half(gd: Any, z: np.ndarray, t: int | None) -> np.ndarray:
         raise ValueError(f"{needs}, and {rule.name} does not")
     if z.ndim == 0 or z.shape[-1] != gd.n_state:
         raise ValueError(
-            f"preconditioned=True needs states with memory, (..., {gd.n_state}), as the field final of a run; got {z.shape}"
+            f"preconditioned=True needs states with memory, (..., {gd.n_state}), as final_state or the record 'states' of a run has "
+            f"them; got {z.shape}"
         )
     if t is None and not rule.autonomous:
         raise ValueError(f"preconditioned=True needs t, the number of steps that the states have done, for {rule.name}")

@@ -246,19 +246,18 @@ def train(
     wanted = {"weights" if name == "states" else name for name in record}
     out, ran = _records.run(gd, w0, None, steps, every, wanted, options)
     out["states"] = out.get("weights")
-    for name in ("weights", "reference"):
-        if name in out:
-            out[f"{name} alone"] = _weights(gd, out[name])
+    if "weights" in record:
+        out["weights"] = _weights(gd, out["weights"])
     result = Trajectories(
         times=np.arange(0, ran.steps + 1, every),
-        final=out["reference alone"],
+        final=_weights(gd, out["reference"]),
         final_state=out["reference"],
         nonfinite_at=out["nonfinite"][:, 0],
         steps=ran.steps,
         engine=ran.engine,
         device=ran.device,
         weights_every=snapshot if kept and snapshot != every else None,
-        **{name: out["weights alone" if name == "weights" else name] for name in record},
+        **{name: out[name] for name in record},
     )
     return _interrupted(ran.interrupted, result)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import trajlib as tl
+from trajlib.dynamics import matrices
 from trajlib.models.cost import total_cost
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -221,7 +222,7 @@ def test_a_perceptron_as_a_module(loss, options):
     w = net.init(3, seed=0)
     want = total_cost(loss, net.outputs(w, IRIS.x), fused.targets) / fused.divisor + 0.05 * (w * w).sum(axis=-1)
     np.testing.assert_allclose(gd.loss(w), want, rtol=1e-12)
-    agree(gd.gradient(w), fused._matrix_gradient(w), 1e-12)  # by matrix products, without the engine
+    agree(gd.gradient(w), matrices.gradient(fused, w), 1e-12)  # by matrix products, without the engine
     np.testing.assert_array_equal(gd.accuracy(w, "train"), fused.accuracy(w, "train"))
     np.testing.assert_array_equal(gd.is_weight, fused.is_weight if net.bias else np.ones(gd.n_parameters, bool))
     np.testing.assert_array_equal(gd.flatten(as_module(net)), np.zeros((1, gd.n_parameters)))
@@ -321,10 +322,10 @@ def test_large_deep_perceptrons_and_flat_weights_of_perceptrons():
     w = net.init(2, seed=0, scheme="glorot")
     run = tl.train(gd, w, 5)
     assert run.engine == "generic" and (run.loss[:, -1] < run.loss[:, 0]).all()
-    np.testing.assert_allclose(gd.gradient(w), gd._matrix_gradient(w), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(gd.gradient(w), matrices.gradient(gd, w), rtol=1e-9, atol=1e-12)
     whole, by_hand, v = tl.GradientDescent(net, IRIS, (0.05, 0.1, 0.2), momentum=0.9), w, 0.0
     for _ in range(4):
-        v = 0.9 * v + whole._matrix_gradient(by_hand)
+        v = 0.9 * v + matrices.gradient(whole, by_hand)
         by_hand = by_hand - np.array([0.05, 0.1, 0.2])[net.layer_of] * v
     np.testing.assert_allclose(whole.weights(tl.train(whole, w, 4).final), by_hand, rtol=1e-9, atol=1e-12)
     assert tl.lyapunov_spectrum(gd, w, 20, k=2).exponents.shape == (2, 2)

@@ -8,6 +8,7 @@ import pytest
 
 import trajlib as tl
 from trajlib import engines
+from trajlib.dynamics import matrices
 from trajlib.dynamics.reference import HenonMap
 from trajlib.engines import Engine, pick, registered
 from trajlib.models import activations
@@ -109,12 +110,12 @@ def test_an_activation_is_one_entry(monkeypatch):
     gd = tl.GradientDescent(net, tl.iris(), lr=0.1)
     w0 = net.init(2, seed=0)
     run = tl.train(gd, w0, 1, engine="torch")
-    np.testing.assert_allclose(run.final, w0 - 0.1 * gd._matrix_gradient(w0), atol=1e-12)
+    np.testing.assert_allclose(run.final, w0 - 0.1 * matrices.gradient(gd, w0), atol=1e-12)
     v = np.random.default_rng(0).standard_normal((2, 3, net.n_parameters))
     moved = tl.tangent(gd, w0, v, 1, engine="torch").vectors
     np.testing.assert_allclose(moved, v - 0.1 * v @ gd.hessian(w0), atol=1e-10)
     h = 1e-6
-    numeric = (gd._matrix_gradient(w0 + h * v[:, 0]) - gd._matrix_gradient(w0 - h * v[:, 0])) / (2 * h)
+    numeric = (matrices.gradient(gd, w0 + h * v[:, 0]) - matrices.gradient(gd, w0 - h * v[:, 0])) / (2 * h)
     np.testing.assert_allclose(gd.hessian(w0) @ v[:, 0, :, None], numeric[..., None], atol=1e-6)
 
 

@@ -80,7 +80,7 @@ class GradientDescent(Training):
         momentum = _validate.share("momentum", self.momentum)
         if _validate.flag("nesterov", self.nesterov) and momentum == 0:
             raise ValueError(f"nesterov=True needs a momentum above 0, got momentum={_validate.shown(self.momentum)}")
-        return rules.gradient_descent(momentum, self.nesterov, self.weight_decay, self.decoupled_weight_decay)
+        return rules.Rule.gradient_descent(momentum, self.nesterov, self.weight_decay, self.decoupled_weight_decay)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ class Adam(Training):
             raise TypeError(f"betas must be a pair of numbers such as (0.9, 0.999), got {_validate.shown(self.betas)}")
         self._set("betas", tuple(_validate.share("betas", beta) for beta in self.betas))
         eps = _validate.positive("eps", self.eps)
-        return rules.adam(self.betas, eps, self.weight_decay, self.decoupled_weight_decay)
+        return rules.Rule.adam(self.betas, eps, self.weight_decay, self.decoupled_weight_decay)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,4 +165,4 @@ class RMSProp(Training):
     def _rule(self) -> rules.Rule:
         alpha, momentum = _validate.share("alpha", self.alpha), _validate.share("momentum", self.momentum)
         eps = _validate.positive("eps", self.eps)
-        return rules.rmsprop(alpha, eps, momentum, self.weight_decay, self.decoupled_weight_decay)
+        return rules.Rule.rmsprop(alpha, eps, momentum, self.weight_decay, self.decoupled_weight_decay)

@@ -38,6 +38,8 @@ class Formulas(NamedTuple):
         Its place in the table.
     slots : int
         Numbers of memory for each parameter.
+    linear : bool
+        Whether the step is linear in gradient and memory: its tangent then needs neither.
     update : callable
         ``update(w, g, a, b, lr, n, zero)``: weight and memory a, b (what there is of them) after a step with gradient g; ``n`` are the
         numbers of :func:`numbers`.
@@ -47,6 +49,7 @@ class Formulas(NamedTuple):
 
     code: int
     slots: int
+    linear: bool
     update: Callable
     tangent: Callable
 
@@ -129,12 +132,12 @@ def _rmsprop_momentum_tangent(g, a, b, dw, dg, da, db, lr, n, zero):
 
 
 RULES = {
-    "gradient descent": Formulas(0, 0, _descent, _descent_tangent),
-    "heavy ball": Formulas(1, 1, _heavy_ball, _heavy_ball_tangent),
-    "Nesterov": Formulas(2, 1, _nesterov, _nesterov_tangent),
-    "Adam": Formulas(3, 2, _adam, _adam_tangent),
-    "RMSProp": Formulas(4, 1, _rmsprop, _rmsprop_tangent),
-    "RMSProp with momentum": Formulas(5, 2, _rmsprop_momentum, _rmsprop_momentum_tangent),
+    "gradient descent": Formulas(0, 0, True, _descent, _descent_tangent),
+    "heavy ball": Formulas(1, 1, True, _heavy_ball, _heavy_ball_tangent),
+    "Nesterov": Formulas(2, 1, True, _nesterov, _nesterov_tangent),
+    "Adam": Formulas(3, 2, False, _adam, _adam_tangent),
+    "RMSProp": Formulas(4, 1, False, _rmsprop, _rmsprop_tangent),
+    "RMSProp with momentum": Formulas(5, 2, False, _rmsprop_momentum, _rmsprop_momentum_tangent),
 }
 
 
@@ -160,6 +163,23 @@ class Rule:
     eps: float = 0.0
     decay: float = 0.0
     decoupled: bool = False
+
+    @classmethod
+    def gradient_descent(cls, momentum: float, nesterov: bool, decay: float, decoupled: bool) -> Rule:
+        """torch.optim.SGD's rule (without dampening)."""
+        name = "gradient descent" if momentum == 0 else "Nesterov" if nesterov else "heavy ball"
+        return cls(name, p=momentum, decay=decay, decoupled=decoupled)
+
+    @classmethod
+    def adam(cls, betas: tuple[float, float], eps: float, decay: float, decoupled: bool) -> Rule:
+        """torch.optim.Adam's rule; AdamW's where the decay is decoupled."""
+        return cls("Adam", p=betas[0], q=betas[1], eps=eps, decay=decay, decoupled=decoupled)
+
+    @classmethod
+    def rmsprop(cls, alpha: float, eps: float, momentum: float, decay: float, decoupled: bool) -> Rule:
+        """torch.optim.RMSprop's rule (not centred)."""
+        name = "RMSProp with momentum" if momentum else "RMSProp"
+        return cls(name, p=momentum, q=alpha, eps=eps, decay=decay, decoupled=decoupled)
 
     @property
     def formulas(self) -> Formulas:
@@ -197,23 +217,6 @@ class Rule:
             return None
         _, c1, c2 = clock(self, None, max(0, t - 1), max(1, t))[0]
         return c1 * (memory[..., 1, :] / c2 + self.eps)
-
-
-def gradient_descent(momentum: float, nesterov: bool, decay: float, decoupled: bool) -> Rule:
-    """torch.optim.SGD's rule (without dampening)."""
-    name = "gradient descent" if momentum == 0 else "Nesterov" if nesterov else "heavy ball"
-    return Rule(name, p=momentum, decay=decay, decoupled=decoupled)
-
-
-def adam(betas: tuple[float, float], eps: float, decay: float, decoupled: bool) -> Rule:
-    """torch.optim.Adam's rule; AdamW's where the decay is decoupled."""
-    return Rule("Adam", p=betas[0], q=betas[1], eps=eps, decay=decay, decoupled=decoupled)
-
-
-def rmsprop(alpha: float, eps: float, momentum: float, decay: float, decoupled: bool) -> Rule:
-    """torch.optim.RMSprop's rule (not centred)."""
-    name = "RMSProp with momentum" if momentum else "RMSProp"
-    return Rule(name, p=momentum, q=alpha, eps=eps, decay=decay, decoupled=decoupled)
 
 
 def clock(rule: Rule, schedule: Callable | None, start: int, stop: int) -> np.ndarray:

@@ -41,10 +41,7 @@ def _movers(rule: int, layered: bool):
     formulas = list(RULES.values())[rule]
     update = njit(forceinline=True)(over(formulas.update, el))
     tangent = njit(forceinline=True)(over(formulas.tangent, el))
-    slots = formulas.slots
-    linear = (
-        formulas.slots < 2 and rule < 3
-    )  # the tangent of a rule that is linear in gradient and memory needs neither
+    slots, linear = formulas.slots, formulas.linear
 
     @njit(forceinline=True)
     def mean(acc, p, divisor):
@@ -53,6 +50,22 @@ def _movers(rule: int, layered: bool):
         if divisor != 1.0:  # x / 1 is x, and a division takes as long as all else here
             value = value / (one + divisor)
         return value
+
+    @njit(forceinline=True)
+    def memory(z, size, p, one):
+        return load(z, size + p, one) if slots > 0 else one, load(z, 2 * size + p, one) if slots > 1 else one
+
+    @njit(forceinline=True)
+    def put(z, size, p, value, a, b):
+        store(z, p, value)
+        check = value - value
+        if slots > 0:
+            store(z, size + p, a)
+            check = check + (a - a)
+        if slots > 1:
+            store(z, 2 * size + p, b)
+            check = check + (b - b)
+        return check
 
     @njit(forceinline=True)
     def move(w, acc, size, ends, divisor, decay, shrink, rate, factor, n):
@@ -67,17 +80,9 @@ def _movers(rule: int, layered: bool):
                 g = mean(acc, p, divisor) + value * decay
                 if shrink != 0.0:
                     value = value * (1.0 - lr * shrink)
-                a = load(w, size + p, one) if slots > 0 else one
-                b = load(w, 2 * size + p, one) if slots > 1 else one
+                a, b = memory(w, size, p, one)
                 value, a, b = update(value, g, a, b, lr, n, one)
-                store(w, p, value)
-                check = check + (value - value)
-                if slots > 0:
-                    store(w, size + p, a)
-                    check = check + (a - a)
-                if slots > 1:
-                    store(w, 2 * size + p, b)
-                    check = check + (b - b)
+                check = check + put(w, size, p, value, a, b)
             first = end
         return check
 
@@ -97,19 +102,10 @@ def _movers(rule: int, layered: bool):
                 g, a, b = one, one, one
                 if not linear:
                     g = mean(acc, p, divisor) + load(w, p, one) * decay
-                    a = load(w, size + p, one)
-                    b = load(w, 2 * size + p, one) if slots > 1 else one
-                da = load(v, size + p, one) if slots > 0 else one
-                db = load(v, 2 * size + p, one) if slots > 1 else one
+                    a, b = memory(w, size, p, one)
+                da, db = memory(v, size, p, one)
                 value, da, db = tangent(g, a, b, value, dg, da, db, lr, n, one)
-                store(v, p, value)
-                check = check + (value - value)
-                if slots > 0:
-                    store(v, size + p, da)
-                    check = check + (da - da)
-                if slots > 1:
-                    store(v, 2 * size + p, db)
-                    check = check + (db - db)
+                check = check + put(v, size, p, value, da, db)
             first = end
         return check
 
