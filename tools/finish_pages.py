@@ -13,6 +13,8 @@ LEFT_OUT = (
     r"\s*<link[^>]*sphinx-thebe\.css[^>]*>",
     r"\s*<script[^>]*scripts/fontawesome\.js[^>]*></script>",  # 1.5 MB; the icons of the theme are in its web font
 )
+SEARCH = r'\s*<script src="[./]*(searchindex|_static/searchtools|_static/language_data)\.js[^>]*></script>'
+"""What only the page of search results needs: the words of the whole book."""
 CHANGED = (
     # a figure that scrolls on a phone must be reachable by the keyboard
     (r'<figure class="align-default" id=', '<figure class="align-default" tabindex="0" id='),
@@ -49,7 +51,7 @@ def finish(app, exception) -> None:
     version = (r"(?<=lab/load\.js\?v=)\w+", laboratory.hexdigest()[:8])
     for page in Path(app.outdir).rglob("*.html"):
         text = before = page.read_text(encoding="utf-8")
-        for pattern in LEFT_OUT:
+        for pattern in LEFT_OUT if page.name == "search.html" else (*LEFT_OUT, SEARCH):
             text = re.sub(pattern, "", text)
         for pattern, replacement in (*CHANGED, version):
             text = re.sub(pattern, replacement, text)
