@@ -286,3 +286,39 @@ def test_gauss_newton_of_cross_entropy():
     np.testing.assert_allclose(part[0], want, atol=1e-8 * np.abs(want).max())
     values = np.linalg.eigvalsh(part)
     assert (values[:, 0] > -1e-12 * values[:, -1]).all()
+
+
+EDGE = {
+    "gradient descent": lambda net, task, h: tl.GradientDescent(net, task, 2 / h),
+    "heavy ball": lambda net, task, h: tl.GradientDescent(net, task, 3.8 / h, momentum=0.9),
+    "Nesterov": lambda net, task, h: tl.GradientDescent(net, task, 3.8 / (2.8 * h), momentum=0.9, nesterov=True),
+    "Adam": lambda net, task, h: tl.Adam(net, task, 0.01, eps=1e-7),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EDGE)
+def test_training_stays_at_the_edge_of_stability(name):
+    """On digits the sharpness rises to 2/lr, 2(1 + b)/lr, 2(1 + b)/((1 + 2b) lr), and Adam's preconditioned one to 38/lr; it stays below
+    while there is little left to learn. The limits are factors of 1.9 and more apart."""
+    digits = tl.digits()
+    task = tl.Task.from_arrays(digits.x[:100] - digits.x[:100].mean(axis=0), digits.y[:100])
+    net = tl.Perceptron(64, (16, 16), 10, activation="tanh", loss="mean_squared_error")
+    w = net.init(2, seed=0, scheme="glorot")
+    h = 1.1 * tl.sharpness(tl.GradientDescent(net, task, 1.0), w).max()
+    gd, every, n = EDGE[name](net, task, h), 25, 80
+    if name == "heavy ball":  # from the start, its large steps go to where the loss is flat
+        w = tl.train(EDGE["gradient descent"](net, task, h), w, 1500).final
+    run = tl.train(gd, w, n * every, every=every, record=("loss", "states"))
+    adaptive = name == "Adam"
+    found = [
+        tl.sharpness(gd, run.states[:, i], preconditioned=adaptive, t=i * every if adaptive else None)
+        for i in range(1, n + 1)
+    ]
+    share = (
+        np.median(np.array(found)[2 * n // 3 :], axis=0)
+        * gd.lr
+        / {"Adam": 38.0, "Nesterov": 3.8 / 2.8, "heavy ball": 3.8}.get(name, 2.0)
+    )
+    assert 0.97 < share.max() < 1.03 and share.min() > 0.9, share
+    assert (run.loss[:, -1] < 0.5 * run.loss[:, 0]).all()
