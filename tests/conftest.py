@@ -114,7 +114,7 @@ def open_page(browser, tmp_path):
         file = tmp_path / "page.html"
         file.write_text(PAGE.format(lab=LAB.as_uri(), body=body), encoding="utf-8")
         page.goto(file.as_uri() + hash)
-        page.wait_for_function("Boolean(customElements.get('golden-check'))", polling=100)
+        page.wait_for_function("document.querySelector(':not(:defined)') === null", polling=100)
         return page
 
     yield open_it

@@ -12,8 +12,11 @@ from numba.np.random import _constants as numpy_tables
 from sklearn.datasets import load_iris
 
 from trajlib.companion import golden as golden_runs
+from trajlib.optimisers import Schedule
 
 LAB = Path(__file__).resolve().parent.parent / "book" / "_static" / "lab"
+FAST = ("sigmoid", "tanh")
+"""The activations of engine.js."""
 
 
 def array(values) -> str:
@@ -57,12 +60,49 @@ def ziggurat() -> str:
     return script("ziggurat", comment, {"ziggurat": value})
 
 
+def network(gd) -> dict:
+    """The options of training.js for a training map of a Perceptron, but for the data."""
+    net, batches = gd.network, gd.batches
+    return {
+        "sizes": net.widths,
+        "activation": net.activation,
+        "loss": net.loss,
+        "bias": bool(net.bias),
+        "scale": net.factors,
+        "rule": vars(gd.rule),
+        "lr": [rate(one) for one in gd.lr] if isinstance(gd.lr, tuple) else rate(gd.lr),
+        "batches": batches and {"size": batches.size, "seed": batches.seed, "replacement": batches.replacement},
+    }
+
+
+def rate(lr):
+    """A learning rate, a number or a schedule, for optimisers.js."""
+    if isinstance(lr, Schedule):
+        return {"kind": lr.kind, "arguments": [rate(a) if isinstance(a, Schedule) else a for a in lr.arguments]}
+    return float(lr)
+
+
+def job(run: dict) -> dict:
+    """A golden run as the worker is asked for it: of the networks that the labs train, by the labs' own engine."""
+    what = {"split": run["split_seed"], "seed": run["init_seed"], "networks": run["networks"], "steps": run["steps"]}
+    if "kappa" in run:
+        return what | {"kappa": run["kappa"]}
+    gd, _ = golden_runs.initial(run)
+    net = gd.network
+    if gd.problem.plain and net.widths == (4, 10, 3) and net.loss == "cross_entropy" and net.activation in FAST:
+        return what | {"descent": {"activation": net.activation, "lr": gd.lr, "decay": gd.weight_decay}}
+    return what | {"network": network(gd)}
+
+
 def golden() -> str:
-    """The runs of data/golden.json that the laboratory knows how to compute."""
-    known = [vars(run) for run in golden_runs.load() if run.plain]
-    runs = textwrap.indent(json.dumps(known, indent=1), "  ").lstrip()
-    comment = "The golden runs that engine.js knows how to compute, and their digests (from data/golden.json)."
-    return script("golden", comment, {"golden": runs}, worker=False)
+    """The runs of data/golden.json."""
+    runs = [
+        {"name": run.name, "job": job(run.run), "initial": run.initial, "final": run.final}
+        for run in golden_runs.load()
+    ]
+    text = textwrap.indent(json.dumps(runs, indent=1), "  ").lstrip()
+    comment = "The golden runs, for the worker, and their digests (from data/golden.json)."
+    return script("golden", comment, {"golden": text}, worker=False)
 
 
 FILES = {"iris.js": iris, "golden.js": golden, "ziggurat.js": ziggurat}

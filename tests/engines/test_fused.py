@@ -77,6 +77,17 @@ def test_one_rate_a_network_is_each_alone():
         assert bits(tl.train(alone, w[i : i + 1], 30).final_state[0]) == bits(run.final_state[i])
 
 
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_one_layer_has_a_schedule(layer):
+    """Whichever it is: a schedule that gives the same rate at all steps is that number."""
+    case = "heavy ball, one rate a layer"
+    lr = [0.05, 0.1, 0.02]
+    gd = CASES[case](lr=tuple(lr))
+    w = optimised.weights(gd, 3)
+    lr[layer] = tl.schedules.constant(lr[layer])
+    assert bits(tl.train(CASES[case](lr=tuple(lr)), w, 10).final_state) == bits(tl.train(gd, w, 10).final_state)
+
+
 @pytest.mark.parametrize("case", ["heavy ball, one rate a layer", "Nesterov, cosine", "AdamW"])
 def test_divergence_is_reported(case):
     """A decay of 1e4 a step: the weights leave the range of float64; the network beside them whose weights are 0 does not."""

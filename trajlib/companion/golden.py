@@ -45,12 +45,6 @@ class GoldenRun(Result, axes={"": "name initial final"}):
     initial: str
     final: str
 
-    @property
-    def plain(self) -> bool:
-        """Whether the laboratory in the browser computes it too: gradient descent on all samples of a network with one hidden layer, or
-        the softmax map."""
-        return "kappa" in self.run or (len(self.run["sizes"]) == 3 and not {"optimiser", "options"} & set(self.run))
-
 
 def digest(weights: np.ndarray) -> str:
     """SHA-256 of float64 weights, little endian, in C order."""

@@ -161,7 +161,7 @@ class Problem(NamedTuple):
 
     def clock(self, start: int, stop: int) -> np.ndarray:
         """What changes from step to step, (stop - start, 2 + rates): the rule's two corrections, then the factors of the rates."""
-        if self.rule.autonomous and self.schedules[0] is None:
+        if self.rule.autonomous and all(schedule is None for schedule in self.schedules):
             return np.ones((stop - start, 2 + len(self.rates)))
         columns = [clock(self.rule, schedule, start, stop) for schedule in self.schedules]
         factors = [table[:, :1] for table in columns]

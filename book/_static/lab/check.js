@@ -7,12 +7,6 @@ trajlab.define(function check(trajlab) {
     return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   }
 
-  /** Names of the library's parameters for those of the worker's job. */
-  function options(run) {
-    const { weight_decay: decay, split_seed: split, init_seed: seed, ...others } = run;
-    return { decay, split, seed, ...others };
-  }
-
   class GoldenCheck extends HTMLElement {
     connectedCallback() {
       this.themed = new trajlab.ThemeWatch(this, () => {});
@@ -41,10 +35,10 @@ trajlab.define(function check(trajlab) {
       }
       this.start.disabled = true;
       let same = 0;
-      for (const [i, { run, initial, final }] of trajlab.golden.entries()) {
+      for (const [i, { job, initial, final }] of trajlab.golden.entries()) {
         const verdict = this.rows[i][1];
         try {
-          const weights = await this.train(options(run), (done) => (verdict.textContent = `${Math.round(100 * done)} %`));
+          const weights = await this.train(job, (done) => (verdict.textContent = `${Math.round(100 * done)} %`));
           const equal = (await digest(weights.initial)) === initial && (await digest(weights.final)) === final;
           verdict.textContent = equal ? "same bits" : "DIFFERENT";
           same += equal;

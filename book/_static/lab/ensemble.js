@@ -21,10 +21,10 @@ trajlab.define(function ensemble(trajlab) {
     return { ...trajlab.gradientDescent({ hidden: SIZES[1], x, y, divisor: TRAIN, lr, ...options }), p };
   }
 
-  /** Which entries of a weight vector belong to W1 and W2: biases start from 0 and are not perturbed. */
-  function isWeight([d, h, c]) {
-    const first = d * h, second = first + h, third = second + h * c;
-    return Array.from({ length: third + c }, (_, p) => p < first || (p >= second && p < third));
+  /** Which entries of a weight vector belong to W1, W2, ...: biases start from 0 and are not perturbed. */
+  function isWeight(sizes) {
+    const layer = (units, l) => [...new Array(sizes[l] * units).fill(true), ...new Array(units).fill(false)];
+    return sizes.slice(1).flatMap(layer);
   }
 
   /** Rows first ... first + n - 1 of Perceptron.init(seed=seed). */

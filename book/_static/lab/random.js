@@ -13,9 +13,9 @@ trajlab.define(function random(trajlab) {
     return high ? [low, high] : [low];
   }
 
-  /** Eight 32-bit words from a seed and a spawn key, as np.random.SeedSequence(seed, spawn_key=key).generate_state(8). */
+  /** Eight 32-bit words from a seed, a number or several, and a spawn key: np.random.SeedSequence(seed, spawn_key=key).generate_state(8). */
   function seedSequence(seed, key = []) {
-    let entropy = words(seed);
+    let entropy = [seed].flat().flatMap(words);
     if (key.length) {
       while (entropy.length < POOL) entropy.push(0);
       entropy = entropy.concat(...key.map(words));

@@ -95,23 +95,7 @@ trajlab.define(function worker(trajlab) {
     yield { columns: part };
   }
 
-  /** Final weights of many networks; what the golden runs need. */
-  function* train({ lr, decay, activation, split, networks, seed, steps, kappa }) {
-    const isMap = kappa !== undefined;
-    const gd = isMap
-      ? trajlab.softmaxMap(kappa, trajlab.iris(split).p)
-      : trajlab.irisDescent(lr, split, { decay, activation });
-    let w = trajlab.initialConditions(trajlab.SIZES, 0, networks, seed);
-    if (isMap) w = Float64Array.from(Array.from({ length: networks }, (_, i) => [...trajlab.initialLogits(3, i, seed)]).flat());
-    const initial = w.slice();
-    for (let m = 0; m < networks; m++) {
-      for (let t = 0; t < steps; t++) gd.step(w, m * gd.size, false);
-      yield { done: (m + 1) / networks };
-    }
-    yield { initial, final: w };
-  }
-
-  const jobs = { trajectories, bifurcation, train };
+  const jobs = { trajectories, bifurcation };
 
   /** Answer the page: {job, options} starts, {halted} halts and resumes. Replies are {part}, {finished} or {error}. */
   trajlab.serve = function (port) {
