@@ -252,6 +252,26 @@ def test_every_verb_against_the_fused_engine():
     assert tl.embed_copies(div.snapshots, k=2).coordinates.shape[-1] == 2
 
 
+def test_exponents_along_the_same_chaotic_states():
+    """At lr = 1 two engines part by chaos; along the states of one, both have the same finite-time exponents."""
+    net, steps = tl.Perceptron(4, 10, 3), 100
+    fused, gd = tl.GradientDescent(net, IRIS, 1.0), tl.GradientDescent(as_module(net), IRIS, 1.0)
+    w = net.init(2, seed=0)
+    states = tl.train(fused, w, steps, record=("weights",)).weights
+    start = np.linalg.qr(np.random.default_rng(0).normal(size=(2, net.n_parameters, 5)))[0].swapaxes(1, 2)
+    found = []
+    for one in (fused, gd):
+        V, total = start, 0.0
+        for t in range(steps):
+            Q, R = np.linalg.qr(one.jvp(states[:, t], V, t).swapaxes(1, 2))
+            V, total = Q.swapaxes(1, 2), total + np.log(np.abs(np.diagonal(R, axis1=1, axis2=2)))
+        found.append(total / steps)
+    assert found[0].max() > 0.01  # the map stretches
+    np.testing.assert_allclose(found[1], found[0], atol=1e-9)
+    apart = np.abs(tl.train(gd, w, 3000).final - tl.train(fused, w, 3000).final).max()
+    assert apart > 1e-3  # and so the runs themselves part
+
+
 def spectrum(gd, steps, transient):
     return tl.lyapunov_spectrum(gd, gd.flatten(gd.network), steps, transient=transient).exponents[0]
 
