@@ -71,7 +71,10 @@ def machine(*libraries: str) -> dict[str, object]:
     }
 
 
-def write(path: Path, results: dict, *, setting: str, rounds: int, began: float) -> None:
+LIBRARIES = ("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib")
+
+
+def write(path: Path, results: dict, *, setting: str, rounds: int, began: float, libraries=LIBRARIES) -> None:
     """Write results with a manifest: what made them, on what machine, how long it took, and the SHA-256 of the results."""
     content = json.dumps(results, sort_keys=True).encode()
     manifest = {
@@ -80,7 +83,7 @@ def write(path: Path, results: dict, *, setting: str, rounds: int, began: float)
         "rounds": rounds,
         "seconds": round(time.perf_counter() - began),
         "trajlib": version("trajlib"),
-        "machine": machine("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib"),
+        "machine": machine(*libraries),
         "date": datetime.date.today().isoformat(),
         "sha256": hashlib.sha256(content).hexdigest(),
     }

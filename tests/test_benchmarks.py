@@ -44,7 +44,18 @@ def result():
 
 @pytest.mark.parametrize(
     "name",
-    ["covariant", "digits", "embedding", "meanfield", "mnist_step", "own_maps", "series", "softmax_map", "stability"],
+    [
+        "covariant",
+        "digits",
+        "embedding",
+        "meanfield",
+        "mnist_step",
+        "own_maps",
+        "own_network",
+        "series",
+        "softmax_map",
+        "stability",
+    ],
 )
 def test_other_results_are_what_their_runs_wrote(name):
     stored = json.loads((ROOT / "data" / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))

@@ -34,7 +34,7 @@ def test_import_pulls_in_nothing_heavy():
 
 @pytest.mark.parametrize("name", modules())
 def test_docstring_examples(name):
-    needs = (".engines.torch.", "dynamics.module", "dynamics.perceptron_module", "dynamics.samples")
+    needs = (".engines.torch.", "dynamics.module", "dynamics.perceptron_module", "dynamics.samples", "dynamics.trial")
     pytest.importorskip("torch") if any(part in name for part in needs) else None
     module = importlib.import_module(name)
     failed, _ = doctest.testmod(module, extraglobs={"np": np})

@@ -58,6 +58,7 @@ def test_front_matter_tells_what_the_code_asks_for(page):
     text = "\n".join(cell.source for cell in code(execute_notebooks.from_source(page)))
     assert contents.needs(page).mnist == ("bundled_sweep" in text)
     assert contents.needs(page).torch or not re.search(r"engine=.torch|import torch", text)
+    assert contents.needs(page).frames == bool(re.search(r"import pandas|to_frame", text))
 
 
 @pytest.mark.parametrize("told", ["{tourch: true}", "{torch: 1}", "{labs: hero-lab}", "[torch]"])

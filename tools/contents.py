@@ -22,6 +22,8 @@ class Needs:
     ----------
     torch : bool
         PyTorch.
+    frames : bool
+        pandas.
     mnist : bool
         The stored MNIST runs, data/mnist.
     files : bool
@@ -31,6 +33,7 @@ class Needs:
     """
 
     torch: bool = False
+    frames: bool = False
     mnist: bool = False
     files: bool = False
     labs: tuple[str, ...] = ()

@@ -57,7 +57,7 @@ if getattr(importlib.util.find_spec("trajlib"), "origin", None) is None:  # a fo
 
 
 def extras(page: Path) -> str:
-    return "widgets,torch" if needs(page).torch else "widgets"
+    return "widgets" + ",torch" * needs(page).torch + ",frames" * needs(page).frames
 
 
 def repository() -> tuple[str, str] | None:

@@ -433,6 +433,48 @@ class OnceOnly(nn.Module):
         return Once.apply(self.linear(x)) * self.linear.bias
 
 
+class InPlace(nn.Module):
+    """Which writes over what its gradient needs."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, x):
+        z = self.linear(x).sigmoid()
+        z[:, 0] = 0.0
+        return z
+
+
+class Restless(nn.Module):
+    """Which gives something else at each call, because of a counter or of NumPy's random numbers."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.linear, self.kind, self.calls = nn.Linear(4, 3), kind, 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.linear(x) * (self.calls if self.kind == "count" else RNG.random())
+
+
+def test_losses_that_are_modules_are_computed_in_float64_too():
+    weight = torch.tensor([1.0, 2.0, 3.0])
+    given = nn.CrossEntropyLoss(weight)
+    gd = tl.GradientDescent(mlp(), IRIS, loss=given)
+    want = nn.functional.cross_entropy(mlp()(torch.tensor(IRIS.x)), torch.tensor(IRIS.y), weight.double())
+    np.testing.assert_allclose(gd.loss(gd.flatten(gd.network)), want.item(), rtol=1e-12)
+    assert given.weight.dtype == torch.float32
+
+
+def test_matrices_that_do_not_fit_are_not_begun():
+    gd = tl.GradientDescent(nn.Linear(4, 60_000), (torch.zeros(1, 4), torch.zeros(1, 60_000)), momentum=0.9)
+    w = np.zeros((1, gd.n_parameters))
+    for matrix in (gd.hessian, gd.jacobian):
+        with pytest.raises(MemoryError, match=r"matrices of \d+ x \d+ .*lyapunov_spectrum\(k=...\) form no matrix"):
+            matrix(w)
+
+
 def test_what_is_refused():
     net = mlp()
     x, y = torch.tensor(IRIS.x), torch.tensor(IRIS.y)
@@ -444,6 +486,18 @@ def test_what_is_refused():
         (lambda: tl.GradientDescent(net, IRIS, loss=lambda o, t: o), ValueError, "loss must give one number"),
         (lambda: tl.GradientDescent(net, IRIS, loss=lambda o, t: o.sum().float()), TypeError, "must be float64"),
         (lambda: tl.GradientDescent(net, IRIS, loss=lambda o, t: o.detach().sum()), ValueError, "does not depend"),
+        (lambda: tl.GradientDescent(net, IRIS, loss=nn.CrossEntropyLoss), TypeError, "as in CrossEntropyLoss()"),
+        (lambda: tl.GradientDescent(net, IRIS, lambda t: 0.1), TypeError, "a schedule (trajlib.schedules); got"),
+        (lambda: tl.GradientDescent(nn.Linear(4, 2), IRIS), ValueError, "labels must be 0 to 1, for the module gives 2 scores, got 0 to 2"),
+        (lambda: tl.GradientDescent(nn.DataParallel(net), IRIS), TypeError, "give the module inside it, module.module"),
+        (lambda: tl.GradientDescent(nn.Embedding(7, 3, sparse=True), (WORDS, WORDS)), ValueError, "give it sparse=False"),
+        (lambda: tl.GradientDescent(Restless("count"), IRIS), ValueError, "the same for the same weights"),
+        (lambda: tl.GradientDescent(Restless("numpy"), IRIS), ValueError, "draws numbers that are not torch's"),
+        (lambda: tl.GradientDescent(net, IRIS.to_frame()), TypeError, "give Task.from_frame"),
+        (lambda: tl.GradientDescent(net, ((x, x), y)), TypeError, "got tuple; side by side in one"),
+        (lambda: tl.train(tl.GradientDescent(net, IRIS), net, 1), TypeError, "got Sequential; use gd.flatten"),
+        (lambda: tl.train(tl.GradientDescent(net, IRIS), net.state_dict(), 1), TypeError, "got OrderedDict; use gd.flatten"),
+        (lambda: tl.gauss_newton(tl.GradientDescent(net, IRIS), np.zeros((1, 83))), TypeError, "GradientDescent of a Sequential"),
         (lambda: tl.GradientDescent(net, IRIS, device="tpu"), ValueError, "device must be one of"),
         (lambda: tl.GradientDescent(net, (x,)), ValueError, "got 1 parts"),
         (lambda: tl.GradientDescent(net, (x, y[:3])), ValueError, "as many samples"),
@@ -463,6 +517,12 @@ def test_what_is_refused():
     with pytest.raises(RuntimeError, match="mat1 and mat2") as caught:
         tl.GradientDescent(net, (x[:, :2], y))
     assert "inputs of shape (120, 2)" in caught.value.__notes__[0]
+    for build, task, batch_size in ((InPlace, IRIS, None), (MODELS["batch normalisation"][0], IRIS, 17)):
+        with pytest.raises(
+            (RuntimeError, ValueError)
+        ) as caught:  # 120 = 7 * 17 + 1: of the last one there is no variance
+            tl.GradientDescent(build(), task, batch_size=batch_size)
+        assert "this came from the module and its loss" in caught.value.__notes__[0]
     gd = tl.GradientDescent(net, IRIS)
     with pytest.raises(ValueError, match="the module is on 'cpu', got device='cuda'"):
         tl.train(gd, gd.flatten(net), 1, device="cuda")

@@ -137,3 +137,14 @@ def test_bad_input(options, error, message):
     call = {"gd": HenonMap(), "w0": START, "at": [100, 200]} | options
     with pytest.raises(error, match=message):
         tl.present_vectors(**call)
+
+
+def test_growth_is_that_of_the_step_which_a_schedule_has_there():
+    gd = tl.GradientDescent(tl.Perceptron(4, 3, 3), tl.iris(), tl.schedules.exponential(0.5, 0.8))
+    w = gd.network.init(1, seed=0)
+    before = tl.train(gd, w, 10)
+    whole = tl.present_vectors(gd, w, [20], lag=2, k=2)
+    later = tl.present_vectors(gd, before.final, [10], lag=2, k=2, start=10)
+    want = np.linalg.norm(gd.jvp(later.states[:, 0], later.vectors[:, 0].swapaxes(1, 2), 18), axis=-1)
+    np.testing.assert_allclose(later.growth[:, 0], np.log(want), rtol=1e-12)
+    np.testing.assert_array_equal(later.states, whole.states)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from .._files import data_file
 from ..sweeps.grid import MANIFEST, Sweep, open_sweep
 
-__all__ = ["bundled_sweep"]
+__all__ = ["bundled_benchmark", "bundled_sweep"]
+
+
+def bundled_benchmark(name: str) -> dict[str, Any]:
+    """The manifest and the results of a benchmark that travels with the library: "own_network"."""
+    return json.loads(data_file(f"benchmarks/{name}.json").read_text(encoding="utf-8"))
 
 
 def bundled_sweep(name: str) -> Sweep:

@@ -21,6 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .perceptron_module import PerceptronModule, as_module
 from .samples import Samples, class_scores, read, usual_loss
+from .trial import check_labels, check_loss, check_scalar, check_twice, explained, to_train
 
 __all__ = ["MEMORY", "METHODS", "ModuleLoss", "PerceptronModule", "as_module"]
 
@@ -57,8 +58,8 @@ class ModuleLoss:
         Where it is computed; where the module is by default.
     seed : int
         Of dropout's masks, together with the step.
-    samples : int, optional
-        How many the smallest batch has, on which the module is tried.
+    batch_size, replacement : int, bool
+        Of the minibatches: the module is tried on the smallest of them.
     memory : int
         Bytes that one call may take.
     method : {"auto", "forward", "backward"}
@@ -85,28 +86,18 @@ class ModuleLoss:
 
     def __init__(
         self, module: torch.nn.Module, task: Any, loss: Callable | None = None, *, device: Any = None, seed: int = 0,
-        samples: int | None = None, memory: int = MEMORY, method: str = "auto",
+        batch_size: int | None = None, replacement: bool = False, memory: int = MEMORY, method: str = "auto",
     ):  # fmt: skip
-        if loss is not None and not callable(loss):
-            raise TypeError(f"loss must be a function loss(output, target), or None, got {type(loss).__name__}")
+        check_loss(loss)
         if method not in ("auto", *METHODS):
             raise ValueError(f"method must be one of 'auto', 'forward', 'backward', got {method!r}")
-        given = list(module.named_parameters())
-        if any(isinstance(p, torch.nn.parameter.UninitializedParameter) for _, p in given):
-            raise ValueError("the module has parameters without a shape yet; call it once on samples before")
-        trained = [(name, p) for name, p in given if p.requires_grad]
-        if not trained:
-            why = "all of its parameters have requires_grad False" if given else "it has no parameters"
-            raise ValueError(f"there is nothing to train in this {type(module).__name__}: {why}")
-        floats = [p for _, p in given if p.is_floating_point()]
-        if len(floats) < len(given):
-            raise TypeError("parameters must be real floating-point numbers")
+        trained = to_train(module)
         self.device = _device(trained[0][1].device if device is None else device)
         self.names = [name for name, _ in trained]
         self._shapes = [p.shape for _, p in trained]
         self._sizes = [p.numel() for _, p in trained]
         self.n_parameters = sum(self._sizes)
-        self.converted = any(p.dtype != torch.float64 for p in floats)
+        self.converted = any(p.dtype != torch.float64 for p in module.parameters())
         place = {id(p): name for name, p in trained}
         self._tied = {n: place[id(p)] for n, p in module.named_parameters(remove_duplicate=False) if id(p) in place}
         self._state = {name: value.detach().clone() for name, value in module.state_dict().items()}
@@ -115,13 +106,15 @@ class ModuleLoss:
         if loss is None and isinstance(module, PerceptronModule):
             loss = module.loss
         self._loss = usual_loss if loss is None else loss
+        if isinstance(loss, torch.nn.Module):
+            self._loss = copy.deepcopy(loss).to(self.device, torch.float64)
         self._seed, self._memory, self._asked, self._time = seed, memory, method, 0
         self.samples: Samples = read(task, self.device, seed)
         self.method: str | None = None if method == "auto" else method
         self.vectorised = not any(isinstance(m, torch.nn.modules.conv._ConvNd) for m in self._module.modules())
         self._sure = False  # of the method
         self._together = True  # whether vectors go backwards together
-        self._try(samples)
+        self._try(batch_size, replacement)
 
     def _copied(self, module: torch.nn.Module) -> torch.nn.Module:
         """A copy in float64, whose batch normalisations in training mode keep no running statistics."""
@@ -196,9 +189,11 @@ class ModuleLoss:
             finally:
                 torch.backends.mha.set_fastpath_enabled(fast)
 
-    def _try(self, samples: int | None) -> None:
-        """Call the module once on a batch, with a gradient: what is wrong with it comes up here, and what a network takes is measured."""
-        x, y = self.samples.x[:samples], self.samples.y[:samples]
+    def _try(self, batch_size: int | None, replacement: bool) -> None:
+        """Call the module on the smallest batch, with a gradient: what is wrong comes up here, and what a network takes is measured."""
+        n = len(self.samples.x)
+        size = n if batch_size is None else batch_size if replacement else n % batch_size or batch_size
+        x, y = self.samples.x[:size], self.samples.y[:size]
         held = 0
 
         def count(value):
@@ -209,34 +204,23 @@ class ModuleLoss:
         w = self._flat_tensor(dict(self._module.named_parameters()))
         with self._at(0):
             w = w.requires_grad_()
-            try:
+            with explained(x, y):
+                if self._loss is usual_loss and not y.is_floating_point():
+                    self._shake()
+                    with torch.no_grad():
+                        out = self._outputs(w, x)
+                    if isinstance(out, torch.Tensor):
+                        check_labels(class_scores(out, y)[0], self.samples.y)
                 self._shake()
                 before = self._drawn()
                 with torch.autograd.graph.saved_tensors_hooks(count, lambda value: value):
                     loss = self._one(w, x, y)
                 self.random = not torch.equal(before, self._drawn())
-            except Exception as error:
-                error.add_note(
-                    f"this came from the module and its loss, on inputs of shape {tuple(x.shape)} ({x.dtype}) and targets of shape "
-                    f"{tuple(y.shape)} ({y.dtype})"
-                )
-                raise
-            if not isinstance(loss, torch.Tensor) or loss.ndim:
-                what = (
-                    f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
-                )
-                raise ValueError(
-                    f"loss must give one number, a tensor without axes, got {what}; take its mean or its sum"
-                )
-            if loss.dtype != torch.float64:
-                raise TypeError(
-                    f"the loss must be float64, got {loss.dtype}: the module or the loss must not convert to it"
-                )
-            if not loss.requires_grad:
-                raise ValueError(
-                    "the loss does not depend on the module's parameters: leave out .detach() and no_grad()"
-                )
-            torch.autograd.grad(loss, w)
+                check_scalar(loss)
+                self._shake()
+                again = self._one(w, x, y)
+                check_twice(loss, again)
+                torch.autograd.grad(again, w)
             self._bytes = held
             self._rows = len(x)
             if self.random:  # what is drawn depends on the order of numbers in memory, which vmap and jvp change

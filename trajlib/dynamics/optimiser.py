@@ -79,7 +79,16 @@ class Training(TrainingMap):
         from .module import ModuleLoss
 
         seed = _validate.count("batch_seed", self.batch_seed)
-        learner = ModuleLoss(self.network, self.task, self.loss_function, device=self.device, seed=seed, samples=size)
+        replacement = _validate.flag("replacement", self.replacement)
+        learner = ModuleLoss(
+            self.network,
+            self.task,
+            self.loss_function,
+            device=self.device,
+            seed=seed,
+            batch_size=size,
+            replacement=replacement,
+        )
         self.__dict__["learner"] = learner
         self._set("batches", self._batches(len(learner.samples.x)))
 
@@ -336,7 +345,7 @@ class Training(TrainingMap):
             or not self.problem._replace(rate=1.0, rule=rules.Rule(), schedules=(None,), batches=None).plain
             or self.network.act.from_input
         ):
-            hessian = self.hvp(w, np.broadcast_to(np.eye(w.shape[-1]), (*w.shape, w.shape[-1])))
+            hessian = self.hvp(w, self._unit(w.shape[:-1], w.shape[-1]))
             return 0.5 * (hessian + hessian.swapaxes(-1, -2))
         flat = w.reshape(-1, w.shape[-1])
         p, n, c = w.shape[-1], len(self.task.x), self.network.n_outputs
@@ -400,8 +409,9 @@ def _rates(lr: Any, depth: int) -> tuple[Any, Any, tuple]:
         return lr, 1.0, (lr,)
     if callable(lr) or isinstance(lr, str):
         raise TypeError(
-            "lr must be a positive finite number, an array of one a network, a schedule (trajlib.schedules), or a tuple of one of these "
-            f"for each of the {depth} layers; got {_validate.shown(lr)}"
+            "lr must be a positive finite number, an array of one a network, a schedule (trajlib.schedules)"
+            + (f", or a tuple of one of these for each of the {depth} layers" if depth else "")
+            + f"; got {_validate.shown(lr)}"
         )
     lr = _validate.rate("lr", lr)
     return lr, lr, (None,)

@@ -227,6 +227,8 @@ def initial(gd: Any, w0: Any, *, tangent: bool = False) -> tuple[Dynamics, np.nd
     """The map and its initial conditions (n, p), checked."""
     if not isinstance(gd, Dynamics) and not callable(gd) and not callable(getattr(gd, "step", None)):
         raise TypeError(f"the first argument must be a map such as GradientDescent, got {type(gd).__name__}")
+    if hasattr(gd, "flatten") and (isinstance(w0, dict) or hasattr(w0, "state_dict")):
+        raise TypeError(f"w0 must be weights (n, {gd.n_parameters}), got {type(w0).__name__}; use gd.flatten(...)")
     w0 = _validate.float64("w0", w0)
     size = gd.size if isinstance(gd, Dynamics) else w0.shape[-1] if w0.ndim else 0
     if isinstance(gd, Dynamics) and w0.ndim == 2 and w0.shape[1] == gd.n_parameters != size:

@@ -55,7 +55,8 @@ def read(task: Any, device: torch.device, seed: int = 0) -> Samples:
     elif isinstance(task, torch.utils.data.Dataset | torch.utils.data.DataLoader):
         given = _gathered(task, seed)
     else:
-        raise TypeError(f"task must be {ALLOWED}, got {type(task).__name__}")
+        hint = "; of a data frame, give Task.from_frame(df, target=...)" if hasattr(task, "columns") else ""
+        raise TypeError(f"task must be {ALLOWED}, got {type(task).__name__}{hint}")
     if len(given) not in (2, 4):
         raise ValueError(f"task must be {ALLOWED}, got {len(given)} parts")
     parts = [_tensor(name, value, device) for name, value in zip(Samples._fields, given, strict=False)]
@@ -96,7 +97,11 @@ def _tensor(name: str, value: Any, device: torch.device) -> torch.Tensor:
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         value = torch.tensor(value)
     if not isinstance(value, torch.Tensor):
-        raise TypeError(f"{name} must be a tensor or an array of numbers, got {type(value).__name__}")
+        hint = "; side by side in one, of a module with several inputs, which its forward takes apart"
+        several = isinstance(value, tuple | list | dict)
+        raise TypeError(
+            f"{name} must be a tensor or an array of numbers, got {type(value).__name__}{hint if several else ''}"
+        )
     if value.ndim == 0:
         raise ValueError(f"{name} must have an axis of samples, got one number; use {name}[None]")
     if value.is_complex():
@@ -131,5 +136,8 @@ def usual_loss(out: Any, y: torch.Tensor) -> torch.Tensor:
     if not y.is_floating_point():
         return functional.cross_entropy(*class_scores(out, y))
     if out.numel() != y.numel():
-        raise ValueError(f"outputs of shape {tuple(out.shape)} do not fit targets of shape {tuple(y.shape)}")
+        raise ValueError(
+            f"outputs of shape {tuple(out.shape)} do not fit targets of shape {tuple(y.shape)}, which are floats and so values to regress "
+            "on; labels are integers"
+        )
     return (out.reshape(y.shape) - y).square().mean()  # mse_loss warns of itself when differentiated forwards

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,14 @@ class TrainingMap(Dynamics):
             self.check_rows(hessian.shape[:-2])
             with np.errstate(over="ignore", invalid="ignore"):
                 return np.eye(self.size) - np.asarray(self.problem.rate)[..., None, None] * hessian
-        unit = np.broadcast_to(np.eye(self.size), (*z.shape[:-1], self.size, self.size))
+        unit = self._unit(z.shape[:-1], self.size)
         return np.ascontiguousarray(self.jvp(z, unit, t).swapaxes(-1, -2))
+
+    def _unit(self, lead: tuple[int, ...], size: int) -> np.ndarray:
+        """Unit vectors at states with leading axes ``lead``, (*lead, size, size), if there is room for what becomes of them."""
+        advice = "jvp, hvp, sharpness and lyapunov_spectrum(k=...) form no matrix"
+        _validate.fit_in_memory(f"matrices of {size} x {size}", 3 * math.prod(lead) * size**2, advice)
+        return np.broadcast_to(np.eye(size), (*lead, size, size))
 
     def hessian(self, w: np.ndarray) -> np.ndarray:
         """Hessian of the loss, (..., p, p)."""

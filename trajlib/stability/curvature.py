@@ -10,6 +10,7 @@ from .. import _validate
 from .._curvature import MEMORY, Curvature
 from .._lanczos import quadrature
 from ..models.cost import residual
+from ..models.perceptron import Perceptron
 from ..results import Result
 
 __all__ = ["HessianDensity", "gauss_newton", "hessian_density"]
@@ -185,8 +186,9 @@ def gauss_newton(gd, w: np.ndarray) -> np.ndarray:
     (2, 83, 83)
     """
     net, task = getattr(gd, "network", None), getattr(gd, "task", None)
-    if net is None or task is None or not hasattr(net, "forward"):
-        raise TypeError(f"gd must train a Perceptron, as GradientDescent does, got {type(gd).__name__}")
+    if task is None or not isinstance(net, Perceptron):
+        what = type(gd).__name__ if net is None else f"{type(gd).__name__} of a {type(net).__name__}"
+        raise TypeError(f"gd must train a Perceptron, got {what}; hessian_density and sharpness take any network")
     w = gd.weights(w)
     rows = np.ascontiguousarray(w).reshape(-1, w.shape[-1])
     out = np.empty((len(rows), w.shape[-1], w.shape[-1]))

@@ -95,7 +95,7 @@ def present_vectors(
     Parameters
     ----------
     gd : GradientDescent, SoftmaxMap, or any map with ``step`` or ``__call__``, and ``jvp`` or ``jacobian``
-        The map. ``"frozen"`` needs a symmetric Jacobian, which every training map has.
+        The map. ``"frozen"`` needs a symmetric Jacobian, which gradient descent without momentum has.
     w0 : ndarray (n, p), float64
         Initial conditions, at step 0.
     at : sequence of int
@@ -184,7 +184,7 @@ def present_vectors(
                 moved = jacobian @ out[:, m]
             else:
                 vectors = np.ascontiguousarray(out[:, m].swapaxes(1, 2))
-                moved = gd.jvp(some, vectors, int(times[m])).swapaxes(1, 2)
+                moved = gd.jvp(some, vectors, start + int(times[m])).swapaxes(1, 2)
             growth[:, m] = np.log(np.linalg.norm(moved, axis=1))
     largest = np.take_along_axis(out, np.abs(out).argmax(axis=2)[:, :, None], axis=2)
     result = PresentVectors(at, times, out * np.where(largest < 0, -1.0, 1.0), growth, states)
