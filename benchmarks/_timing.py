@@ -21,6 +21,8 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import numpy as np
 
+from trajlib.engines import n_threads
+
 
 def interleaved(calls: dict[str, Callable[[], object]], rounds: int, pause: float = 0.2) -> dict[str, np.ndarray]:
     """Wall seconds and cores kept busy, (rounds, 2) for each call; one round before them is not counted."""
@@ -39,6 +41,29 @@ def spread(values: np.ndarray) -> dict[str, float | list[float]]:
     """Median and quartiles, rounded to four digits."""
     low, median, high = (float(f"{q:.4g}") for q in np.percentile(values, (25, 50, 75)))
     return {"median": median, "quartiles": [low, high]}
+
+
+def compared(
+    timed: dict[str, np.ndarray], work: dict[str, tuple[float, str]], ours: str, targets: dict[str, float]
+) -> dict[str, dict]:
+    """What ``interleaved`` gave, as a row for each call: microseconds for a unit of its work, and how many times that of ``ours`` in the
+    same round, by the clock and by processor time; the latter hardly knows of what else the machine does.
+
+    work: units of work of a call, and its label.
+    """
+    rows = {}
+    us = {name: 1e6 * timed[name][:, 0] / units for name, (units, _) in work.items()}
+    processor = {name: us[name] * timed[name][:, 1] for name in work}
+    for name, (_, label) in work.items():
+        rows[name] = {
+            "label": label,
+            "us": spread(us[name]),
+            "times": spread(us[name] / us[ours]),
+            "times_processor": spread(processor[name] / processor[ours]),
+            "target": targets.get(name),
+            "cores_busy": round(float(np.median(timed[name][:, 1])), 2),
+        }
+    return rows
 
 
 def in_new_process(code: str, **environment: str) -> dict:
@@ -82,6 +107,7 @@ def write(path: Path, results: dict, *, setting: str, rounds: int, began: float,
         "setting": setting,
         "rounds": rounds,
         "seconds": round(time.perf_counter() - began),
+        "threads": n_threads(None),
         "trajlib": version("trajlib"),
         "machine": machine(*libraries),
         "date": datetime.date.today().isoformat(),

@@ -199,13 +199,14 @@ def gradient(w, x, y, sizes, activation, loss, decay, bias=True, scale=None):
                 g = 0.0
                 for k in range(m):
                     sums[begin + j * m + k] += units[j] * weighed[k]
-                    g = g + w[begin + j * m + k] * weighed[k]
+                    if layer:
+                        g = g + w[begin + j * m + k] * weighed[k]
                 if layer:
                     below.append(g * SLOPE[activation](z[j], units[j]))
             delta, end = below, begin
     by = divisor(loss, len(x), sizes[-1])
     penalty = 0.0
-    for value in w:
+    for value in w if decay else ():
         penalty = penalty + value * value
     return total / by + (penalty * (0.5 * decay) if decay else 0.0), [
         s / by + v * decay for s, v in zip(sums, w, strict=True)

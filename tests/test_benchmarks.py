@@ -1,6 +1,8 @@
 """The benchmarks: what they compare computes the same thing; the committed result is what the page reads."""
 
 import hashlib
+import importlib
+import importlib.util
 import json
 import math
 import sys
@@ -45,7 +47,11 @@ def result():
 @pytest.mark.parametrize(
     "name",
     [
+        "arithmetic",
         "covariant",
+        "curvature",
+        "modules",
+        "optimisers",
         "digits",
         "embedding",
         "meanfield",
@@ -219,3 +225,81 @@ def test_the_committed_result_of_own_maps():
         for quantity in ("exponents", "vectors"):
             for ratio in ("one_over_pynamicalsys", "pynamicalsys_over_many"):
                 assert 0 < results[name][quantity][ratio]["median"] < math.inf
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """A benchmark as a module, by its name; torch's number of threads is put back afterwards."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    yield importlib.import_module
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("training", ["deep", "adam", "heavy_ball"])
+def test_optimisers_do_the_same_in_all_implementations(benchmark, training):
+    optimisers = benchmark("optimisers")
+    names = [
+        name for name in optimisers.IMPLEMENTATIONS if not name.startswith("jax") or importlib.util.find_spec("optax")
+    ]
+    gd = optimisers.TRAININGS[training][1](tl.iris(split_seed=0))
+    off = optimisers.disagreement(gd, gd.network.init(3, seed=0), 10, names)
+    assert set(off) == set(names) and max(off.values()) < optimisers.TOLERANCE <= 1e-9
+
+
+def test_the_operations_of_a_step_are_counted(benchmark):
+    task = tl.Task("one sample", x=np.array([[0.5]]), y=np.array([2.0]))
+    gd = tl.GradientDescent(tl.Perceptron(1, 1, 1, activation="identity", loss="half_squared_error"), task, lr=0.1)
+    w = np.array([0.3, 0.1, -0.7, 0.2])
+    operations, loss, moved = benchmark("arithmetic").counted(gd, w)
+    run = tl.train(gd, w[None], 1)
+    assert loss == run.loss[0, 0] and moved == run.final[0].tolist()
+    # forwards 2 and 2, cost 2 and 4 (0 for a penalty), backwards 4 and 5 (one product is with the slope of the identity); then of each
+    # of the 4 weights mean, decay and step
+    assert operations == {"multiplications": 8 + 4 * 2, "additions": 11 + 4 * 2, "divisions": 1 + 4}
+
+
+def test_vectors_at_the_peak_are_multiplied_and_added(benchmark):
+    arithmetic = benchmark("arithmetic")
+    arithmetic.compile_peak(3)(10)  # checks what comes out of its first passes
+
+
+@pytest.mark.parametrize("name", ["small_perceptron", "convolutional"])
+def test_exponents_of_modules_are_those_by_hand(benchmark, name):
+    modules = benchmark("modules")
+    off = modules.disagreement(*modules.setting(name, 2), 4)
+    assert set(off) == set(modules.SIDES) and max(off.values()) < modules.TOLERANCE <= 1e-10
+
+
+def test_curvature_is_the_same_in_other_packages(benchmark):
+    for package in ("curvlinops", "hessian_eigenthings"):
+        pytest.importorskip(package)
+    curvature = benchmark("curvature")
+    small = curvature.setting("small", (64, 12, 10))
+    off = curvature.disagreement(small, 2)
+    assert set(off) == set(curvature.SIDES) and max(off.values()) < curvature.TOLERANCE <= 1e-8
+
+
+def test_the_committed_results_have_all_sides():
+    stored = {
+        name: json.loads((ROOT / "data" / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))["results"]
+        for name in ("optimisers", "modules", "curvature", "arithmetic")
+    }
+    groups = [(row["implementations"], 6, row["agreement"]) for row in stored["optimisers"].values()]
+    groups += [
+        (row[key]["sides"], n, row["agreement"])
+        for row in stored["modules"].values()
+        for key, n in (("one", 2), ("many", 3))
+    ]
+    for name in ("ten_thousand", "million"):
+        groups += [
+            (stored["curvature"][name][k]["sides"], 3, stored["curvature"][name][k] | stored["curvature"]) for k in "15"
+        ]
+    assert len(groups) == 3 + 6 + 4
+    for sides, n, agreement in groups:
+        assert len(sides) == n and sides["trajlib"]["times"]["quartiles"] == [1, 1]
+        assert max(agreement["largest_difference"].values()) < agreement["tolerance"]
+        assert all(0 < side["times"]["median"] < math.inf for side in sides.values())
+    assert stored["arithmetic"]["additions_and_multiplications"] > 100_000
+    assert 0 < stored["arithmetic"]["share_of_peak"]["median"] < 1

@@ -63,6 +63,8 @@ class Curvature:
         self.has_products = callable(getattr(gd, "hvp", None))
         self.shared = bool(getattr(gd, "shared_loss", False))
         """Whether any of the states can be taken without the others."""
+        self._at: tuple[np.ndarray, Any] = np.empty(0), None
+        """States, and their products with vectors, where the map can keep what these have in common."""
 
     def products(self, V: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """The matrices of some rows times vectors V (a, b, p), (a, b, p)."""
@@ -74,6 +76,11 @@ class Curvature:
 
     def _plain(self, V: np.ndarray, rows: np.ndarray) -> np.ndarray:
         a, b, p = V.shape
+        if not np.array_equal(self._at[0], rows):
+            start = getattr(self.gd, "hvp_at", None) if self.shared else None
+            self._at = rows.copy(), None if start is None else start(self.rows[rows])
+        if self._at[1] is not None:
+            return self._at[1](V)
         if self.shared:  # each vector with a state of its own beside it: few states fill the engine's lanes better so
             w = np.repeat(self.rows[rows], b, axis=0)
             return self.gd.hvp(w, np.ascontiguousarray(V).reshape(a * b, 1, p)).reshape(V.shape)

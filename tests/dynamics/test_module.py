@@ -552,3 +552,16 @@ def test_nothing_imports_torch_before_it_is_needed():
         "print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("method", ["forward", "backward"])
+def test_products_with_vectors_at_weights_that_stay(method):
+    gd = tl.GradientDescent(mlp(), (torch.tensor(IRIS.x), torch.tensor(IRIS.y)), 0.1, weight_decay=0.05)
+    gd.learner.method = method
+    w = gd.flatten([mlp(seed=seed) for seed in range(3)])
+    V = np.random.default_rng(0).normal(size=(3, 4, gd.n_parameters))
+    product = gd.hvp_at(w)
+    for k in (1, 4, 2):  # the first chooses nothing any more, and keeps nothing yet
+        np.testing.assert_allclose(product(V[:, :k]), gd.hvp(w, V[:, :k]), rtol=1e-11, atol=1e-13)
+    assert gd.hvp_at(w[:0])(V[:0]).shape == (0, 4, gd.n_parameters)
+    assert tl.GradientDescent(tl.Perceptron(4, 10, 3), IRIS).hvp_at(np.zeros((1, 83))) is None

@@ -29,6 +29,8 @@ MEMORY = 1 << 28
 """Bytes that the networks and tangent vectors of one call may take."""
 METHODS = ("forward", "backward")
 """How Hessian-vector products are made: by forward differentiation of the gradient, or by differentiating it backwards once more."""
+LONG = 0.1
+"""Seconds of a call which is timed once: nothing else weighs as much."""
 OF_ITSELF: tuple[tuple[str, type[Warning]], ...] = (
     ("There is a performance drop", UserWarning),
     ("An output with one or more elements was resized", UserWarning),
@@ -259,8 +261,7 @@ class ModuleLoss:
         gradients, out = [], np.empty(V.shape)
         if not n or not k:
             return self.gradient(w, t, indices), out
-        together = max(1, min(k, self._memory // self._needed(len(x)) // 2 - 1))
-        rows = max(1, self._memory // (self._needed(len(x)) * 2 * (1 + together)))
+        together, rows = self._at_once(k, len(x))
         with self._at(t):
             for i in range(0, n, rows):
                 states, vectors = self._place(w[i : i + rows]), self._place(V[i : i + rows].swapaxes(0, 1))
@@ -270,6 +271,24 @@ class ModuleLoss:
                 gradients.append(g.cpu().numpy())
                 out[i : i + rows] = h.cpu().numpy().swapaxes(0, 1)
         return np.concatenate(gradients), out
+
+    def products_at(self, w: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """The Hessians at weights w (n, P), as a function of vectors (n, k, P). Where they are made backwards and memory holds the
+        graph of the gradients, that is kept, and a product costs the way back through it alone."""
+        x, y = self._batch(None)
+        kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+        def product(V: np.ndarray) -> np.ndarray:
+            together, rows = self._at_once(V.shape[1], len(x))
+            if not self._sure or self.method == "forward" or not 0 < len(w) <= rows:
+                return self.products(w, V)[1]
+            with self._at(0):
+                if not kept:
+                    kept.append(self._slope(self._place(w), x, y, graph=True))
+                back = self._back(*kept[0], self._place(V.swapaxes(0, 1)), together)
+                return back.cpu().numpy().swapaxes(0, 1)
+
+        return product
 
     def outputs(self, w: np.ndarray, split: str = "train") -> np.ndarray:
         """Outputs (n, samples, ...) of weights (n, P) on the training or the test part, without dropout."""
@@ -330,18 +349,22 @@ class ModuleLoss:
         slope = grad(lambda some: self._losses(some, x, y).sum())
 
         def along(v):
-            return jvp(slope, (w,), (v,))[1]
+            return jvp(slope, (w,), (v,))
 
         every = vmap(along, randomness="same")
-        parts = [every(v) if len(v) > 1 else along(v[0])[None] for v in V.split(together)]
-        return self._slope(w, x, y)[0], torch.cat(parts).detach()
+        found = [every(v) if len(v) > 1 else [part[None] for part in along(v[0])] for v in V.split(together)]
+        return found[0][0][0].detach(), torch.cat([part for _, part in found]).detach()
 
     def _backward(self, w, V, x, y, together: int) -> tuple[torch.Tensor, torch.Tensor]:
         g, w = self._slope(w, x, y, graph=True)
-        if not g.requires_grad:
-            return g, torch.zeros_like(V)
-        if not self._sure:
+        if not self._sure and g.requires_grad:
             _whole(g)
+        return g.detach(), self._back(g, w, V, together)
+
+    def _back(self, g, w, V, together: int) -> torch.Tensor:
+        """Hessian times vectors V (k, n, P), from gradients g and the weights w that they hang on."""
+        if not g.requires_grad:
+            return torch.zeros_like(V)
         options: dict[str, Any] = {"retain_graph": True, "materialize_grads": True}
         parts = []
         for v in V.split(together if self._together else 1):
@@ -352,18 +375,24 @@ class ModuleLoss:
                 except RuntimeError:
                     self._together = False
             parts += [torch.autograd.grad(g, w, one, **options)[0][None] for one in v]
-        return g.detach(), torch.cat(parts)
+        return torch.cat(parts)
 
     def _choose(self, w, V, x, y, together: int) -> None:
         """Find the faster of the methods, on some of the networks and vectors at hand; it is kept from there on."""
         w, V = w[:4], V[:8, :4]
-        times, reasons = {}, {}
+        times: dict[str, float] = {}
+        reasons = {}
         for method in METHODS if self.method is None else (self.method,):
             try:
-                for _ in range(2):  # the first call sets things up
+                for call in range(
+                    4
+                ):  # the first sets things up; what else the machine does may fall into one of the others
                     began = time.perf_counter()
                     self._by(method)(w, V, x, y, together)
-                    times[method] = time.perf_counter() - began
+                    taken = time.perf_counter() - began
+                    times[method] = min(times.get(method, taken), taken)
+                    if call and taken > LONG:
+                        break
             except Exception as error:
                 times.pop(method, None)
                 reasons[method] = (
@@ -391,6 +420,12 @@ class ModuleLoss:
     def _needed(self, samples: int) -> int:
         """Bytes that a network takes, roughly: what is kept for its gradient, and a few weight vectors."""
         return max(1, self._bytes * samples // self._rows + 8 * 4 * self.n_parameters)
+
+    def _at_once(self, k: int, samples: int) -> tuple[int, int]:
+        """Of k vectors and any number of networks, how many of each memory holds at a time."""
+        needed = self._needed(samples)
+        together = max(1, min(k, self._memory // needed // 2 - 1))
+        return together, max(1, self._memory // (needed * 2 * (1 + together)))
 
     def _gathered(self, of: Callable[[slice], torch.Tensor], n: int, samples: int) -> np.ndarray:
         """The parts of an ensemble, so many networks at a time that memory holds them."""

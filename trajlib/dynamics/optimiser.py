@@ -6,6 +6,7 @@ For perceptrons of the fused engine's size, the map, the loss and the gradient a
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import KW_ONLY, InitVar, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -291,6 +292,14 @@ class Training(TrainingMap):
         flat = w.reshape(-1, w.shape[-1])
         product = self.learner.products(flat, V.reshape(len(flat), *V.shape[-2:]))[1].reshape(V.shape)
         return product + self._decay * V
+
+    def hvp_at(self, w: np.ndarray) -> Callable[[np.ndarray], np.ndarray] | None:
+        """:meth:`hvp` at weights (n, p) that stay, as a function of vectors (n, k, p): a module's gradient is computed once. None where
+        that saves nothing."""
+        if self._by != "module":
+            return None
+        product = self.learner.products_at(self._flat(w))
+        return lambda V: product(V) + self._decay * V
 
     @property
     def _decay(self) -> float:
