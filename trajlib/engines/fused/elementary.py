@@ -4,9 +4,7 @@ Range reduction to |r| <= ln(2)/2, a minimax polynomial in even and odd halves, 
 plain-Python twin that defines the operation order is tests/specification.py. Largest error seen: 1 ulp for exp, expm1 and log.
 """
 
-from numba import njit
-
-from .lanes import exponent_of, power_of_two, significand_of, square_root, where_less
+from .lanes import exponent_of, inlined, power_of_two, significand_of, square_root, times_power_of_two, where_less
 
 EXP_LOW = -708.0
 EXP_HIGH = 709.0
@@ -65,33 +63,39 @@ ERFC = (
 )
 
 
-@njit(forceinline=True)
+@inlined
 def _reduced(x, zero):
-    """2**k and p = exp(r) - 1 with x = k ln 2 + r; x is clamped to [-708, 709], nan stays nan."""
+    """k + ROUNDER and r with x = k ln 2 + r; x is clamped to [-708, 709], nan stays nan."""
     x = where_less(x, zero + EXP_LOW, zero + EXP_LOW, x)
     x = where_less(zero + EXP_HIGH, x, zero + EXP_HIGH, x)
     shifted = x * INVERSE_LN2 + ROUNDER
     k = shifted - ROUNDER
-    r = (x - k * LN2_HIGH) - k * LN2_LOW
+    return shifted, (x - k * LN2_HIGH) - k * LN2_LOW
+
+
+@inlined
+def polynomial(r):
+    """exp(r) - 1, |r| <= ln(2)/2."""
     q = r * r
     even = ((((E10 * q + E8) * q + E6) * q + E4) * q + E2) * q + E0
     odd = (((E9 * q + E7) * q + E5) * q + E3) * q + E1
-    return power_of_two(shifted), r * (even + r * odd)
+    return r * (even + r * odd)
 
 
-@njit(forceinline=True)
+@inlined
 def exp(x, zero):
-    scale, p = _reduced(x, zero)
-    return scale * (p + 1.0)
+    shifted, r = _reduced(x, zero)
+    return times_power_of_two(polynomial(r) + 1.0, shifted)
 
 
-@njit(forceinline=True)
+@inlined
 def expm1(x, zero):
-    scale, p = _reduced(x, zero)
-    return scale * p + (scale - 1.0)
+    shifted, r = _reduced(x, zero)
+    scale = power_of_two(shifted)
+    return scale * polynomial(r) + (scale - 1.0)
 
 
-@njit(forceinline=True)
+@inlined
 def log(x, zero):
     """Natural logarithm of positive normal x."""
     e = exponent_of(x) - 1023.0
@@ -106,12 +110,29 @@ def log(x, zero):
     return value + (x - x)  # nan and inf stay what they are: not numbers to go on with
 
 
-@njit(forceinline=True)
+@inlined
 def sigmoid(x, zero):
-    return 1.0 / (exp(zero - x, zero) + 1.0)
+    shifted, r = sigmoid_reduced(x, zero)
+    return 1.0 / sigmoid_divisor(shifted, polynomial(r))
 
 
-@njit(forceinline=True)
+@inlined
+def sigmoid_reduced(x, zero):
+    """``_reduced`` of 0 - x, with the sign in the constants: one operation less, and the same bits."""
+    x = where_less(x, zero - EXP_HIGH, zero - EXP_HIGH, x)
+    x = where_less(zero - EXP_LOW, x, zero - EXP_LOW, x)
+    shifted = x * -INVERSE_LN2 + ROUNDER
+    k = shifted - ROUNDER
+    return shifted, (k * -LN2_HIGH - x) - k * LN2_LOW
+
+
+@inlined
+def sigmoid_divisor(shifted, p):
+    """exp(-x) + 1, what 1 is divided by."""
+    return times_power_of_two(p + 1.0, shifted) + 1.0
+
+
+@inlined
 def tanh(x, zero):
     magnitude = where_less(x, zero, x, zero - x)  # -|x|
     e = expm1(magnitude * 2.0, zero)
@@ -119,7 +140,7 @@ def tanh(x, zero):
     return where_less(x, zero, zero - t, t)
 
 
-@njit(forceinline=True)
+@inlined
 def ndtr(x, zero):
     """The normal distribution function."""
     magnitude = where_less(x, zero, zero - x, x) * SQRT_HALF
@@ -154,6 +175,6 @@ def ndtr(x, zero):
     return where_less(x, zero, tail, 1.0 - tail)
 
 
-@njit(forceinline=True)
+@inlined
 def sqrt(x):
     return square_root(x)

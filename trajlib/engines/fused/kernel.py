@@ -14,13 +14,11 @@ import types
 from functools import cache
 from typing import Any
 
-from numba import njit
-
 from ...models.activations import over
 from ...optimisers.rules import RULES
 from .. import RESOLVED, WIPED_OUT
 from . import elementary as el
-from .lanes import LANES, any_nonzero, constant, lane_of, load, square_root, store, where_less
+from .lanes import LANES, any_nonzero, constant, inlined, lane_of, load, square_root, store, where_less
 from .samples import build_sums, constants
 
 INFINITY, NAN = float("inf"), float("nan")
@@ -39,11 +37,11 @@ def _movers(rule: int, layered: bool):
     ``layered``: whether each layer has a learning rate of its own, up to where its parameters end, ``ends``.
     """
     formulas = list(RULES.values())[rule]
-    update = njit(forceinline=True)(over(formulas.update, el))
-    tangent = njit(forceinline=True)(over(formulas.tangent, el))
+    update = inlined(over(formulas.update, el))
+    tangent = inlined(over(formulas.tangent, el))
     slots, linear = formulas.slots, formulas.linear
 
-    @njit(forceinline=True)
+    @inlined
     def mean(acc, p, divisor):
         one = constant(0.0, 1)
         value = load(acc, p, one)
@@ -51,11 +49,11 @@ def _movers(rule: int, layered: bool):
             value = value / (one + divisor)
         return value
 
-    @njit(forceinline=True)
+    @inlined
     def memory(z, size, p, one):
         return load(z, size + p, one) if slots > 0 else one, load(z, 2 * size + p, one) if slots > 1 else one
 
-    @njit(forceinline=True)
+    @inlined
     def put(z, size, p, value, a, b):
         store(z, p, value)
         check = value - value
@@ -67,7 +65,7 @@ def _movers(rule: int, layered: bool):
             check = check + (b - b)
         return check
 
-    @njit(forceinline=True)
+    @inlined
     def move(w, acc, size, ends, divisor, decay, shrink, rate, factor, n):
         """Weights and memory after the step, in place; returns 0 where all of them are finite, nan elsewhere."""
         one = constant(0.0, 1)
@@ -86,7 +84,7 @@ def _movers(rule: int, layered: bool):
             first = end
         return check
 
-    @njit(forceinline=True)
+    @inlined
     def carry(w, acc, v, moved, size, ends, divisor, decay, shrink, rate, factor, n):
         """A tangent vector after the step, in place, from the network before it; ``moved`` are its sums."""
         one = constant(0.0, 1)
@@ -112,7 +110,7 @@ def _movers(rule: int, layered: bool):
     return move, carry
 
 
-@njit(forceinline=True)
+@inlined
 def _l1(w, v, size, minus):
     """Sum over the parameters of |w - minus * v|, in parameter order; minus is 0 or 1."""
     one = constant(0.0, 1)
@@ -125,7 +123,7 @@ def _l1(w, v, size, minus):
     return total
 
 
-@njit(forceinline=True)
+@inlined
 def _gather(x, y, xb, yb, n, d, c, order, count):
     """The samples of a step side by side, as the whole data lie."""
     for i in range(d):
@@ -136,7 +134,7 @@ def _gather(x, y, xb, yb, n, d, c, order, count):
             yb[k * count + s] = y[k * n + order[s]]
 
 
-@njit(forceinline=True)
+@inlined
 def _remove(q, v, size):
     """v - (q . v) q in place; returns q . v."""
     one = constant(0.0, 1)
@@ -148,7 +146,7 @@ def _remove(q, v, size):
     return dot
 
 
-@njit(forceinline=True)
+@inlined
 def _remove_from_four(q, v, size):
     """The same for the four vectors at the head of ``v``, side by side: their sums do not wait for each other."""
     one = constant(0.0, 1)
@@ -169,7 +167,7 @@ def _remove_from_four(q, v, size):
     return da, db, dc, dd
 
 
-@njit(forceinline=True)
+@inlined
 def _orthonormalise(group, size, keep):
     """Modified Gram-Schmidt on members 1, 2, ... of a group, in place.
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 import operator
 
 from llvmlite import ir
+from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 LANES = 8
 """Networks side by side in one vector (one AVX-512 register; LLVM splits it where registers are narrower)."""
+
+inlined = njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""For functions that become part of the compiled code that calls them: without a door for Python, kernels compile in a fifth less time."""
 
 _F64 = ir.DoubleType()
 _I64 = ir.IntType(64)
@@ -210,6 +214,41 @@ def power_of_two(typingctx, shifted):
         return builder.bitcast(bits, _vector(width))
 
     return shifted(shifted), codegen
+
+
+@intrinsic
+def times_power_of_two(typingctx, x, shifted):
+    """x * 2**k, exactly, for ``shifted`` as above, where x and the product are normal: k added to the exponent bits.
+
+    nan stays nan: the last bits of a nan that arithmetic makes, which ``shifted`` is then too, are 0.
+    """
+
+    def codegen(context, builder, signature, args):
+        x_, width = args[0], shifted.width
+        k = builder.shl(builder.bitcast(args[1], _vector(width, _I64)), _constant(52, width, _I64))
+        bits = builder.add(builder.bitcast(x_, _vector(width, _I64)), k)
+        return builder.bitcast(bits, _vector(width))
+
+    return x(x, shifted), codegen
+
+
+@intrinsic
+def invert(typingctx, array, slot, part, parts, like):
+    """1 / x in place of the samples x of one of ``parts`` equal shares of vector number ``slot``, each sample by itself."""
+    if not (isinstance(part, types.IntegerLiteral) and isinstance(parts, types.IntegerLiteral)):
+        return None
+    first, last = ((part.literal_value + i) * like.samples // parts.literal_value for i in (0, 1))
+
+    def codegen(context, builder, signature, args):
+        begin = builder.mul(args[1], ir.Constant(_I64, like.width))
+        for s in range(first, last):
+            offset = builder.add(begin, ir.Constant(_I64, s * LANES))
+            pointer = _address(context, builder, array, args[0], offset, _vector(LANES))
+            inverse = builder.fdiv(_constant(1.0, LANES), builder.load(pointer, align=8))
+            builder.store(inverse, pointer, align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, part, parts, like), codegen
 
 
 @intrinsic

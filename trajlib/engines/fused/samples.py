@@ -14,11 +14,9 @@ from __future__ import annotations
 import itertools
 from functools import cache
 
-from numba import njit
-
 from ...models.activations import ACTIVATIONS, over
 from . import elementary as el
-from .lanes import LANES, accumulate, constant, load, load_wide, samples_of, store, where_less
+from .lanes import LANES, accumulate, constant, inlined, invert, load, load_wide, samples_of, store, where_less
 
 CROSS_ENTROPY, SQUARED_ERROR = 0, 1
 BLOCK = 8
@@ -60,24 +58,27 @@ def _parts(act, cost, own, bias, scaled, many):
     """``_samples`` and ``_tangent_samples``, compiled for what a network is, whatever its sizes: number of the activation in the table,
     cost, whether targets are each network's own, whether there are biases, factors, more than one hidden layer."""
     activation = list(ACTIVATIONS.values())[act]
-    value, slope, bend = (njit(forceinline=True)(over(formula, el)) for formula in activation[1:4])
+    value, slope, bend = (inlined(over(formula, el)) for formula in activation[1:4])
     from_input = activation.from_input
+    # Divisions that come together hold up what is behind them; a few at a time cost next to nothing. Those of a sigmoid are taken in
+    # three parts among the operations of the layer's next unit (of the first unit, before it is written, they mean nothing).
+    late = activation is ACTIVATIONS["sigmoid"]
 
-    @njit(forceinline=True)
+    @inlined
     def _target(y, k, n, i0, zero):
         """Target of output k: of samples i0, i0 + 1, ..., the same for all networks, or each network's own."""
         if own:
             return load(y, k, zero)
         return samples_of(y, k * n + i0, zero)
 
-    @njit(forceinline=True)
+    @inlined
     def _opened(w, b, zero):
         """What the sum of a unit's inputs begins with."""
         if bias and not scaled:
             return load(w, b, zero)
         return zero
 
-    @njit(forceinline=True)
+    @inlined
     def _closed(total, w, b, factor, zero):
         """What becomes of the sum."""
         if scaled:
@@ -86,13 +87,13 @@ def _parts(act, cost, own, bias, scaled, many):
                 total = total + load(w, b, zero)
         return total
 
-    @njit(forceinline=True)
+    @inlined
     def _weighed(x, factor):
         if scaled:
             return x * factor
         return x
 
-    @njit(forceinline=True)
+    @inlined
     def _first_input(net, w, x, n, i0, j, zero):
         """The inputs' part in unit j of the first layer; of a tangent vector in the place of w, its R."""
         d, h = net[D], net[FIRST]
@@ -101,14 +102,14 @@ def _parts(act, cost, own, bias, scaled, many):
             total = total + load(w, i * h + j, zero) * samples_of(x, i * n + i0, zero)
         return _closed(total, w, d * h + j, net[FIRST_FACTOR], zero)
 
-    @njit(forceinline=True)
+    @inlined
     def _later_input(w, scratch, o, u, n_in, n_out, factor, k, zero):
         total = _opened(w, o + n_in * n_out + k, zero)
         for j in range(n_in):
             total = total + load(w, o + j * n_out + k, zero) * load_wide(scratch, u + j, zero)
         return _closed(total, w, o + n_in * n_out + k, factor, zero)
 
-    @njit(forceinline=True)
+    @inlined
     def _add_first(net, acc, x, n, i0, count, j, g, zero):
         """The first layer's terms of unit j."""
         d, h = net[D], net[FIRST]
@@ -121,7 +122,7 @@ def _parts(act, cost, own, bias, scaled, many):
             slot = i * h + j
             store(acc, slot, accumulate(load(acc, slot, one), samples_of(x, i * n + i0, zero) * g, count))
 
-    @njit(forceinline=True)
+    @inlined
     def _add_bias(acc, scratch, count, slot0, n_out, from0, zero):
         if bias:
             one = constant(0.0, 1)
@@ -129,7 +130,7 @@ def _parts(act, cost, own, bias, scaled, many):
                 slot = slot0 + k
                 store(acc, slot, accumulate(load(acc, slot, one), load_wide(scratch, from0 + k, zero), count))
 
-    @njit(forceinline=True)
+    @inlined
     def _later_rise(net, w, v, scratch, o, u, n_in, n_out, factor, k, zero):
         rises = net[RISES]
         ra = _opened(v, o + n_in * n_out + k, zero)
@@ -139,13 +140,21 @@ def _parts(act, cost, own, bias, scaled, many):
             ra = ra + load(w, slot, zero) * load_wide(scratch, rises + u + j, zero)
         return _closed(ra, v, o + n_in * n_out + k, factor, zero)
 
-    @njit(forceinline=True)
-    def _activate(net, scratch, at, z, zero):
-        store(scratch, at, value(z, zero))
+    @inlined
+    def _activate(net, scratch, at, z, before, zero):
+        """The value of unit ``at``; with ``late``, all but the division, and part of the divisions of the unit ``before``."""
+        if late:
+            shifted, r = el.sigmoid_reduced(z, zero)
+            invert(scratch, before, 1, 3, zero)
+            p = el.polynomial(r)
+            invert(scratch, before, 2, 3, zero)
+            store(scratch, at, el.sigmoid_divisor(shifted, p))
+        else:
+            store(scratch, at, value(z, zero))
         if from_input:
             store(scratch, net[INPUTS] + at, z)
 
-    @njit(forceinline=True)
+    @inlined
     def _through(net, scratch, at, g, tangent, zero):
         """g times the slope of unit ``at``; with tangent vectors, what all of them need is left in scratch."""
         slopes, bends, inputs = net[SLOPES], net[BENDS], net[INPUTS]
@@ -156,7 +165,7 @@ def _parts(act, cost, own, bias, scaled, many):
             store(scratch, bends + at, g * bend(told, zero))
         return g * rise
 
-    @njit(forceinline=True)
+    @inlined
     def _down(net, w, acc, scratch, x, n, i0, count, o, u, n_in, n_out, factor, from0, tangent, zero):
         """From the deltas of a layer, at ``from0`` of scratch, to its terms and to the deltas of the layer before, whose units are at u."""
         one = constant(0.0, 1)
@@ -175,19 +184,29 @@ def _parts(act, cost, own, bias, scaled, many):
             else:
                 store(scratch, net[DELTAS] + u + j, g)
 
-    @njit(forceinline=True)
+    @inlined
     def _samples(net, layers, factors, w, acc, scratch, loss, x, y, n, i0, count, with_loss, tangent, zero):
         """Add the gradient terms of ``count`` samples from i0 on, at most the width of ``zero``, to ``acc``; return the loss so far."""
         c, hidden, last = net[C], net[HIDDEN], net[LAST]
         deltas = net[DELTAS]
         for j in range(net[FIRST]):
-            _activate(net, scratch, j, _first_input(net, w, x, n, i0, j, zero), zero)
+            before = max(j - 1, 0)
+            if late:
+                invert(scratch, before, 0, 3, zero)
+            _activate(net, scratch, j, _first_input(net, w, x, n, i0, j, zero), before, zero)
+        if late and net[FIRST] > 0:  # the softmax map has no hidden unit
+            invert(scratch, net[FIRST] - 1, 0, 1, zero)
         if many:
             for layer in range(1, len(layers) - 1):
                 o, at, n_in, n_out = layers[layer, 0], layers[layer, 1], layers[layer, 2], layers[layer, 3]
                 for k in range(n_out):
+                    before = at + max(k - 1, 0)
+                    if late:
+                        invert(scratch, before, 0, 3, zero)
                     z = _later_input(w, scratch, o, at - n_in, n_in, n_out, factors[layer], k, zero)
-                    _activate(net, scratch, at + k, z, zero)
+                    _activate(net, scratch, at + k, z, before, zero)
+                if late:
+                    invert(scratch, at + n_out - 1, 0, 1, zero)
         for k in range(c):
             a = _later_input(w, scratch, net[LAST_OFFSET], hidden - last, last, c, net[LAST_FACTOR], k, zero)
             store(scratch, hidden + k, a)
@@ -228,14 +247,14 @@ def _parts(act, cost, own, bias, scaled, many):
                 _down(net, w, acc, scratch, x, n, i0, count, o, at - n_in, n_in, n_out, f, deltas + at, tangent, zero)
         return loss
 
-    @njit(forceinline=True)
+    @inlined
     def _rise(net, scratch, at, rz, zero):
         slopes, rises, inputs = net[SLOPES], net[RISES], net[INPUTS]
         if from_input:
             store(scratch, inputs + at, rz)
         store(scratch, rises + at, rz * load_wide(scratch, slopes + at, zero))
 
-    @njit(forceinline=True)
+    @inlined
     def _fall(net, w, v, acc, scratch, x, n, i0, count, o, u, n_in, n_out, factor, from0, rfrom0, zero):
         """``_down``, differentiated along v."""
         one = constant(0.0, 1)
@@ -259,7 +278,7 @@ def _parts(act, cost, own, bias, scaled, many):
             else:
                 store(scratch, back + u + j, rg)
 
-    @njit(forceinline=True)
+    @inlined
     def _tangent_samples(net, layers, factors, w, v, acc, scratch, x, y, n, i0, count, zero):
         """Add the terms of H v to ``acc``; ``_samples`` has left in scratch what they need."""
         c, hidden, last = net[C], net[HIDDEN], net[LAST]
@@ -302,7 +321,7 @@ def build_sums(flags, tangent, width, tail, batched):
     ``tail``, of which with minibatches a part counts; to be inlined."""
     samples, tangents = _parts(*flags)
 
-    @njit(forceinline=True)
+    @inlined
     def some(net, size, layers, factors, group, m, depth, acc, scratch, loss, x, y, n, i0, count, with_loss, zero):
         w = group[m]
         loss = samples(net, layers, factors, w, acc, scratch, loss, x, y, n, i0, count, with_loss, depth > 1, zero)
@@ -312,7 +331,7 @@ def build_sums(flags, tangent, width, tail, batched):
                 tangents(net, layers, factors, w, group[m + k], sums, scratch, x, y, n, i0, count, zero)
         return loss
 
-    @njit(forceinline=True)
+    @inlined
     def sums(net, size, layers, factors, group, m, depth, acc, scratch, x, y, n, with_loss):
         """Sums over n samples into ``acc``, from 0 on: gradient terms of member ``m``, then H v terms of members m + 1 ... m + depth - 1.
 
