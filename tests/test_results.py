@@ -50,12 +50,15 @@ def classes_in(annotation):
 
 
 def returned():
-    """Frozen dataclasses that public functions return; those that can be called or iterated are maps: inputs, not results."""
+    """Frozen dataclasses that public functions return; those that can be called or iterated are maps: inputs, not results. What a class
+    method makes is of its own class: a constructor's."""
     found = set()
     for module in modules():
         for name in getattr(module, "__all__", ()):
             thing = getattr(module, name)
             for function in [thing, *vars(thing).values()] if inspect.isclass(thing) else [thing]:
+                if isinstance(function, classmethod):
+                    continue
                 function = getattr(function, "fget", None) or getattr(function, "__func__", function)
                 if inspect.isfunction(function) and not function.__name__.startswith("_"):
                     scope = vars(sys.modules[function.__module__]) | {"pandas": pd}
