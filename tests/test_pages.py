@@ -51,3 +51,17 @@ def test_page(html, browser, name):
     assert complaints == []
     assert sum(weight.values()) < HEAVIEST, sorted(weight.items(), key=lambda item: -item[1])[:5]
     context.close()
+
+
+@pytest.mark.slow
+def test_search(html, browser):
+    """From the field of a page to the page of results, which alone loads the words of the book."""
+    page = browser.new_page()
+    page.goto((html / "book" / "intermittency.html").as_uri())
+    assert page.locator("script[src*=searchindex]").count() == 0
+    page.locator("button.search-button__button:visible").first.click()
+    page.locator("input[type=search]:visible").fill("Lyapunov")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=Lyapunov*")
+    page.wait_for_function("document.querySelectorAll('#search-results li').length > 3", timeout=60_000)
+    page.close()
