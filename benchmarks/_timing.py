@@ -15,7 +15,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -79,6 +80,15 @@ def in_new_process(code: str, **environment: str) -> dict:
     return json.loads(child.stdout) | {"process_s": round(time.perf_counter() - began, 3)}
 
 
+def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
+    """Of those that are installed."""
+    found = {}
+    for name in libraries:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
 def machine(*libraries: str) -> dict[str, object]:
     """Processor, cores, memory, system and versions; nothing that names the computer or its user."""
     info = Path("/proc/cpuinfo")
@@ -92,15 +102,15 @@ def machine(*libraries: str) -> dict[str, object]:
         "memory_gib": round(memory, 1),
         "system": platform.system(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in libraries},
+        "versions": _versions(libraries),
     }
 
 
-LIBRARIES = ("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib")
-
-
-def write(path: Path, results: dict, *, setting: str, rounds: int, began: float, libraries=LIBRARIES) -> None:
-    """Write results with a manifest: what made them, on what machine, how long it took, and the SHA-256 of the results."""
+def write(
+    path: Path, results: dict, *, setting: str, rounds: int, began: float, libraries: tuple[str, ...] = ()
+) -> None:
+    """Write results with a manifest: what made them, on what machine and with which versions, of further ``libraries`` too, how long it
+    took, and the SHA-256 of the results."""
     content = json.dumps(results, sort_keys=True).encode()
     manifest = {
         "made_by": f"python benchmarks/{path.stem}.py",
@@ -109,7 +119,7 @@ def write(path: Path, results: dict, *, setting: str, rounds: int, began: float,
         "seconds": round(time.perf_counter() - began),
         "threads": n_threads(None),
         "trajlib": version("trajlib"),
-        "machine": machine(*libraries),
+        "machine": machine("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib", *libraries),
         "date": datetime.date.today().isoformat(),
         "sha256": hashlib.sha256(content).hexdigest(),
     }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from _timing import LIBRARIES, compared, interleaved, write
+from _timing import compared, interleaved, write
 
 import trajlib as tl
 from trajlib.engines.fused.cpu import n_threads
@@ -161,7 +161,7 @@ def main() -> None:
     setting_text = (
         f"perceptrons with tanh units, PyTorch's initialisation of seed 0, cross entropy on {SAMPLES} digits, float64"
     )
-    libraries = (*LIBRARIES, "curvlinops-for-pytorch", "hessian-eigenthings", "scipy")
+    libraries = ("curvlinops-for-pytorch", "hessian-eigenthings", "scipy")
     write(OUTPUT, results, setting=setting_text, rounds=ROUNDS, began=began, libraries=libraries)
 
 

@@ -13,7 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from _timing import LIBRARIES, compared, interleaved, write
+from _timing import compared, interleaved, write
 
 import trajlib as tl
 from trajlib.engines.fused.cpu import n_threads
@@ -187,7 +187,7 @@ def main() -> None:
                 f"  {row['label']:34}{row['us']['median']:9.2f} us  wall {row['times']}  processor {row['times_processor']}"
             )
     setting = "Iris, 120 samples, cross entropy, float64; split, weights and order of the batches of seed 0; final weights alone kept"
-    write(OUTPUT, results, setting=setting, rounds=ROUNDS, began=began, libraries=(*LIBRARIES, "optax"))
+    write(OUTPUT, results, setting=setting, rounds=ROUNDS, began=began, libraries=("optax",))
 
 
 if __name__ == "__main__":

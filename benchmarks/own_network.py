@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _timing import LIBRARIES, in_new_process, interleaved, spread, write
+from _timing import in_new_process, interleaved, spread, write
 from torch import nn
 
 import trajlib as tl
@@ -144,7 +144,7 @@ def main() -> None:
     results = {"networks": found, "agreement": {"largest_difference": float(f"{off:.1e}"), "tolerance": TOLERANCE}}
     results |= {"vectors": VECTORS, "ensemble": NETWORKS}
     setting_text = f"digits, {BATCH} samples a step, momentum; sharpness on all training samples"
-    write(OUT, results, setting=setting_text, rounds=ROUNDS, began=began, libraries=LIBRARIES[:4])
+    write(OUT, results, setting=setting_text, rounds=ROUNDS, began=began)
 
 
 if __name__ == "__main__":

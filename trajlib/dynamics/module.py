@@ -384,9 +384,8 @@ class ModuleLoss:
         reasons = {}
         for method in METHODS if self.method is None else (self.method,):
             try:
-                for call in range(
-                    4
-                ):  # the first sets things up; what else the machine does may fall into one of the others
+                # the first call sets things up; what else the machine does may fall into one of the others
+                for call in range(4):
                     began = time.perf_counter()
                     self._by(method)(w, V, x, y, together)
                     taken = time.perf_counter() - began

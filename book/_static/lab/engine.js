@@ -202,5 +202,5 @@ trajlab.define(function engine(trajlab) {
     return total;
   }
 
-  Object.assign(trajlab, { exp, expm1, log, sigmoid, tanh, gradientDescent, softmaxMap, l1Distance });
+  Object.assign(trajlab, { exp, expm1, log, sigmoid, tanh, column, gradientDescent, softmaxMap, l1Distance });
 }, true);

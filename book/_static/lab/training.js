@@ -18,8 +18,7 @@ trajlab.define(function training(trajlab) {
     const { size, layers, sums } = network, stateSize = size * (1 + slots);
     const schedules = layers.map((_, l) => trajlab.schedule(Array.isArray(lr) ? lr[l] : lr));
     const perSample = PER_SAMPLE[costs](outputs), divisor = (n) => (perSample ? perSample * n : 1.0);
-    const columns = (rows, width) =>
-      Array.from({ length: width }, (_, k) => Float64Array.from({ length: samples }, (_, s) => rows[s * width + k]));
+    const columns = (rows, width) => Array.from({ length: width }, (_, k) => trajlab.column(rows, width, k));
     const all = [columns(x, inputs), columns(y, outputs)];
     const some = all.map((parts) => parts.map(() => new Float64Array(chosen ? room : 0)));
 
