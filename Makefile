@@ -21,7 +21,7 @@ export TRAJLIB_PROGRESS := off
 
 # What a chapter's output depends on beside its own text: jupyter-cache looks at the code cells alone. (The compiled kernels
 # need no such care: the text of the engine is part of their key.)
-# The records of runs with another seed are not among it.
+# The records of runs with another seed are not among it; those of the variations are, since the ledger shows them.
 INPUTS := trajlib $(filter-out data/reseed.json,$(sort $(wildcard data/*))) constraints.txt
 FORGET_PAGES := $(PY) tools/fingerprint.py --stamp _build/.inputs \
 	--clear _build/.jupyter_cache _build/.doctrees _build/html _build/jupyter_execute -- $(INPUTS) $(filter-out book/intro.ipynb,$(wildcard book/*.ipynb))
@@ -29,7 +29,7 @@ FORGET_PAGES := $(PY) tools/fingerprint.py --stamp _build/.inputs \
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book notebooks reseed test lint bench mnist clean
+.PHONY: help book notebooks reseed robustness findings test lint bench mnist clean
 
 help:  ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,12 @@ notebooks: $(VENV)/.installed-book  ## execute the chapters that changed into bo
 
 reseed: $(VENV)/.installed-book  ## run the chapters that changed with another seed, and record their verdicts in data/reseed.json
 	$(PY) tools/reseed.py
+
+robustness: $(VENV)/.installed-book  ## run the chapters under the variations of data/variations.yml, into data/robustness (stop it at any time)
+	$(PY) tools/robustness.py $(CHAPTER)
+
+findings: $(VENV)/.installed-book  ## make the longer runs behind the chapters, in data/findings (stop it at any time, it goes on from there)
+	@set -e; for script in tools/findings/*.py; do echo "$(PY) $$script"; $(PY) "$$script"; done
 
 test: $(VENV)/.installed-test  ## run the tests, on all cores; ARGS='-k name -x' goes to pytest ('-n 0' for one process)
 	$(PY) -m pytest -n logical --maxprocesses=8 $(ARGS)

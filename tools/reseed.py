@@ -53,9 +53,17 @@ def load() -> dict[str, dict]:
 
 
 def verdicts(notebook: Path) -> dict[str, dict]:
-    """For each claim of an executed chapter its verdict, and whether another seed can change it."""
-    found = (claims.read(notebook) or {"findings": []})["findings"]
-    return {f["claim"]["id"]: {key: f[key] for key in ("verdict", "depends_on_seed")} for f in found}
+    """For each claim of an executed chapter the verdict of this run alone, and whether another seed can change it."""
+    return of_run(findings(notebook))
+
+
+def of_run(found: list[dict]) -> dict[str, dict]:
+    return {f["claim"]: {"verdict": f["alone"], "depends_on_seed": f["depends_on_seed"]} for f in found}
+
+
+def findings(notebook: Path) -> list[dict]:
+    """What an executed chapter has found about its claims, as claims.carried has it."""
+    return (claims.read(notebook) or {"findings": []})["findings"]
 
 
 def contradictions(printed: dict[str, dict], found: dict[str, dict]) -> list[str]:
@@ -70,33 +78,38 @@ def contradictions(printed: dict[str, dict], found: dict[str, dict]) -> list[str
     return faults
 
 
-def with_seed(text: str) -> str:
-    """The text of a chapter, with the other seed.
+def with_settings(text: str, settings: dict) -> str:
+    """The text of a chapter, with other values in its parameter cell.
 
     Raises
     ------
     ValueError
-        Unless the chapter sets SEED = 0 once.
+        Unless the chapter sets each of them once, in a line of its own.
     """
-    other, replaced = re.subn(r"^SEED = 0\b", f"SEED = {SEED}", text, flags=re.MULTILINE)
-    if replaced != 1:
-        raise ValueError(f"a chapter must have one line that begins with SEED = 0, got {replaced}")
-    return other
+    for name, value in settings.items():
+        text, replaced = re.subn(rf"^{name} = [-+\d._e]+(?=\s)", f"{name} = {value!r}", text, flags=re.MULTILINE)
+        if replaced != 1:
+            raise ValueError(f"a chapter must have one line that begins with {name} = a number, got {replaced}")
+    return text
 
 
 def run(page: Path, root: Path = ROOT) -> dict:
-    """Execute a chapter with the other seed, copied alone into an empty folder; the record of it."""
+    """Execute a chapter with the other seed; the record of it."""
     began = time.perf_counter()
-    text = with_seed(page.read_text(encoding="utf-8"))
+    found, files = executed(page.name, with_settings(page.read_text(encoding="utf-8"), {"SEED": SEED}), root)
+    return entry(page, of_run(found), files, time.perf_counter() - began, root)
+
+
+def executed(name: str, text: str, root: Path = ROOT) -> tuple[list[dict], list[str]]:
+    """Execute the text of a chapter, alone in an empty folder: what it has found, and the watched files that it has read."""
     first = text.index("```{code-cell}")
     text = text[:first] + CELL.format(BEFORE) + "\n" + text[first:] + "\n\n" + CELL.format(AFTER)
     with tempfile.TemporaryDirectory() as folder:
-        copy, executed = Path(folder, page.name), Path(folder, "executed.ipynb")
+        copy, made = Path(folder, name), Path(folder, "executed.ipynb")
         copy.write_text(text, encoding="utf-8")
         notebook = execute_notebooks.execute(copy)
-        executed.write_text(json.dumps(notebook), encoding="utf-8")
-        found = verdicts(executed)
-    return entry(page, found, read_by(notebook, root), time.perf_counter() - began, root)
+        made.write_text(json.dumps(notebook), encoding="utf-8")
+        return findings(made), read_by(notebook, root)
 
 
 def read_by(notebook: NotebookNode, root: Path) -> list[str]:

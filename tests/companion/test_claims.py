@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from trajlib.companion import claims
+from trajlib.companion import claims, conditions
 
 CHAPTER = "low-learning-rate"
 
@@ -62,7 +62,8 @@ def test_wilson_interval_covers():
     """95 % interval of a share of 0.9 in 200: coverage over 2,000 draws, tolerance five standard errors."""
     rng = np.random.default_rng(0)
     covered = [
-        claims._wilson(rng.random(200) < 0.9)[2] <= 0.9 <= claims._wilson(rng.random(200) < 0.9)[3] for _ in range(2000)
+        conditions._wilson(rng.random(200) < 0.9)[2] <= 0.9 <= conditions._wilson(rng.random(200) < 0.9)[3]
+        for _ in range(2000)
     ]
     assert abs(np.mean(covered) - 0.95) < 5 * np.sqrt(0.95 * 0.05 / 2000)
 
@@ -93,7 +94,7 @@ def test_errors():
         ledger.check("x", "", {"a": True})
     with pytest.raises(ValueError, match="at least one condition"):
         ledger.check("loss-decreases", "", {})
-    with pytest.raises(TypeError, match="must be True, False or a Share, got 1"):
+    with pytest.raises(TypeError, match="must be True, False or a Condition, got 1"):
         ledger.check("loss-decreases", "", {"a": 1})
     with pytest.raises(ValueError, match="no claims for chapter"):
         claims.Ledger("nowhere")

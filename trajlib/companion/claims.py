@@ -2,32 +2,44 @@
 
 A claim is listed in data/claims.yml. A chapter gives, for each of its claims, named conditions that the measurement fulfils or not, and the
 verdict is computed from them: all hold - reproduced, some - partly, none - not reproduced. A condition on a share of an ensemble that lies
-within the ensemble's own uncertainty marks the verdict as one that another seed can change. The executed notebook carries the verdicts
-as data, and the scoreboard of the whole book is read from there.
+within the ensemble's own uncertainty marks the verdict as one that another seed can change.
+
+Where the chapter has been run with other seeds, splits of the data, lengths and parameters (:mod:`.variations`), the verdict follows from
+all of these runs: it is that of nine in ten of them, and "partly" where there is no such majority. The executed notebook carries the
+verdicts as data, and the scoreboard of the whole book is read from there.
 """
 
 from __future__ import annotations
 
-import html
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 
 from .._files import data_file
 from ..results import Result
+from . import shown
+from .conditions import Check, Condition, Share, at_least, at_most, between, fraction, reaches, share
+from .variations import Outcome, recorded
 
 __all__ = [
     "VERDICTS",
+    "Check",
     "Claim",
+    "Condition",
     "Finding",
     "Ledger",
     "Scoreboard",
     "Share",
     "Verdict",
+    "at_least",
+    "at_most",
+    "between",
     "fraction",
     "load",
     "reaches",
@@ -37,11 +49,14 @@ __all__ = [
 VERDICTS = ("reproduced", "partly", "not reproduced", "not testable")
 KEY = "trajlib_claims"
 """Where an executed cell carries the verdicts: in the metadata of its output."""
+MAJORITY = 0.9
+"""The share of the runs that a verdict needs."""
 
 
 @dataclass(frozen=True)
-class Claim(Result, axes={"": "id chapter paper where claim reported"}):
-    """One claim of a paper: id, chapter, paper (bibliography key), where in it, the claim in our words, the value it reports if any."""
+class Claim(Result, axes={"": "id chapter paper where claim reported about"}):
+    """One claim of a paper: id, chapter, paper (bibliography key), where in it, the claim in our words, the value it reports if any, and
+    the range of each parameter of the chapter that it is about."""
 
     id: str
     chapter: str
@@ -49,37 +64,42 @@ class Claim(Result, axes={"": "id chapter paper where claim reported"}):
     where: str
     claim: str
     reported: str | None = None
+    about: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Finding(Result, axes={"": "claim verdict measured depends_on_seed"}):
-    """What came of checking a claim: its verdict, what was measured (in words, with numbers), each condition with its outcome, and
-    whether another seed can change the verdict."""
+class Finding(Result, axes={"": "claim verdict measured conditions depends_on_seed alone outcomes"}):
+    """What came of checking a claim.
+
+    Attributes
+    ----------
+    claim : Claim
+    verdict : str
+        That of all runs together.
+    measured : str
+        What this run has measured, in words, with numbers.
+    conditions : tuple of (str, Condition)
+        The parts of the claim, and how each came out in this run.
+    depends_on_seed : bool
+        Whether another seed can change the verdict of this run.
+    alone : str
+        The verdict of this run.
+    outcomes : tuple of Outcome
+        What the recorded runs have found.
+    """
 
     claim: Claim
     verdict: str
     measured: str
-    conditions: tuple[tuple[str, bool], ...]
+    conditions: tuple[tuple[str, Condition], ...]
     depends_on_seed: bool = False
+    alone: str = ""
+    outcomes: tuple[Outcome, ...] = ()
 
-
-@dataclass(frozen=True)
-class Share(Result, axes={"": "holds decided"}):
-    """Whether a property holds in at least a given share of an ensemble, and whether the ensemble is large enough to say.
-
-    Attributes
-    ----------
-    holds : bool
-        The observed share reaches the threshold.
-    decided : bool
-        The threshold lies outside the 95 % interval of the share: another seed would say the same.
-    """
-
-    holds: bool
-    decided: bool
-
-    def __bool__(self) -> bool:
-        return self.holds
+    @property
+    def counted(self) -> Counter:
+        """How many runs, this one among them, have which verdict."""
+        return Counter([self.alone, *(outcome.verdict for outcome in self.outcomes)])
 
 
 def load(chapter: str | None = None) -> tuple[Claim, ...]:
@@ -101,83 +121,6 @@ def load(chapter: str | None = None) -> tuple[Claim, ...]:
     return own
 
 
-def _wilson(holds: np.ndarray) -> tuple[int, int, float, float]:
-    """Count, size and 95 % interval of a share (E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209)."""
-    k, n, z = int(np.sum(holds)), int(np.size(holds)), 1.959964
-    centre = (k / n + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(k / n * (1 - k / n) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return k, n, max(centre - half, 0.0), min(centre + half, 1.0)
-
-
-def fraction(holds: np.ndarray) -> str:
-    """How many of an ensemble fulfil something, in words, with a 95 % Wilson interval.
-
-    Parameters
-    ----------
-    holds : ndarray (n,), bool
-        One entry a member.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> fraction(np.array([True] * 90 + [False] * 10))
-    '90 of 100 (83-94 %)'
-    """
-    k, n, low, high = _wilson(holds)
-    return f"{k:,} of {n:,} ({100 * low:.0f}-{100 * high:.0f} %)"
-
-
-def share(holds: np.ndarray, at_least: float = 0.9) -> Share:
-    """Whether something holds in at least a given share of an ensemble: the condition for "typically", or for "most" with 0.5.
-
-    Parameters
-    ----------
-    holds : ndarray (n,), bool
-        One entry a member.
-    at_least : float
-        The share asked for.
-
-    Returns
-    -------
-    Share
-
-    Examples
-    --------
-    >>> share(np.array([True] * 99 + [False]))
-    Share(holds=True, decided=True)
-    """
-    k, n, low, high = _wilson(holds)
-    return Share(k >= at_least * n, not low < at_least < high)
-
-
-def reaches(value: np.ndarray, lower: np.ndarray, upper: np.ndarray, at_least: float) -> Share:
-    """Whether every one of some estimates reaches a threshold, and whether their intervals are narrow enough to say.
-
-    Parameters
-    ----------
-    value, lower, upper : ndarray (...)
-        Estimates, and the ends of their confidence intervals.
-    at_least : float
-        The threshold.
-
-    Returns
-    -------
-    Share
-        Decided if all intervals lie above the threshold, or one lies below it.
-
-    Examples
-    --------
-    >>> reaches(np.array([0.9, 0.72]), np.array([0.88, 0.69]), np.array([0.92, 0.75]), 0.7)
-    Share(holds=True, decided=False)
-    """
-    holds = bool(np.all(np.asarray(value) >= at_least))
-    sure = np.all(np.asarray(lower) >= at_least) if holds else np.any(np.asarray(upper) < at_least)
-    return Share(holds, bool(sure))
-
-
 class Verdict(str):
     """One of the verdicts, a string; a notebook shows it with the claim that it is about."""
 
@@ -192,6 +135,18 @@ class Verdict(str):
         return f"{self.claim}: {self}"
 
 
+def of_conditions(held: list[bool]) -> str:
+    """The verdict of one run."""
+    return "reproduced" if all(held) else "partly" if any(held) else "not reproduced"
+
+
+def of_runs(counted: Counter) -> str:
+    """The verdict of several runs: that of nine in ten of those in which the claim could be tested, else "partly"."""
+    runs = sum(counted.values()) - counted["not testable"]
+    most = max(VERDICTS[:-1], key=lambda verdict: counted[verdict])
+    return "not testable" if runs == 0 else most if counted[most] >= MAJORITY * runs else "partly"
+
+
 class Ledger:
     """The findings of one chapter, filled claim by claim; shows itself as a table in a notebook.
 
@@ -199,6 +154,8 @@ class Ledger:
     ----------
     chapter : str
         Name of the chapter in data/claims.yml.
+    **parameters : float
+        Values of the chapter's parameters that its claims are about, such as ``lr``. A claim that is about others is not testable.
 
     Examples
     --------
@@ -207,61 +164,86 @@ class Ledger:
     loss-decreases: reproduced
     """
 
-    def __init__(self, chapter: str):
-        self.chapter = chapter
+    def __init__(self, chapter: str, **parameters: float):
+        self.chapter, self.parameters = chapter, parameters
         self._claims = {claim.id: claim for claim in load(chapter)}
         self._findings: dict[str, Finding] = {}
+        self._recorded = recorded(chapter)
+        missing = {name for claim in self._claims.values() for name in claim.about} - set(parameters)
+        if parameters and missing:
+            raise TypeError(f"claims of chapter {chapter!r} are about {', '.join(sorted(missing))} too: give a value")
 
-    def check(self, claim: str, measured: str, conditions: dict[str, bool]) -> Verdict:
+    def check(self, claim: str, measured: str | Callable[..., Check], *data: Any) -> Verdict:
         """Enter what was measured and which conditions hold; returns the verdict.
 
         Parameters
         ----------
         claim : str
             Id of the claim.
-        measured : str
-            The numbers, with their uncertainties.
-        conditions : dict of str to bool or Share
-            Each part of the claim in words, and whether the measurement fulfils it.
+        measured : str or callable
+            The numbers, with their uncertainties; or what checks the claim: it takes the data and returns a :class:`Check`. It is not
+            called where the claim is about other parameters.
+        *data
+            After a str, dict of str to bool or Condition: each part of the claim in words, and whether the measurement fulfils it. After a
+            callable, what it takes.
 
         Returns
         -------
         Verdict
-            "reproduced" if all hold, "partly" if some do, "not reproduced" if none does.
+            "reproduced" if all hold, "partly" if some do, "not reproduced" if none does; see :func:`of_runs`.
 
         Raises
         ------
         ValueError
             If the chapter has no such claim, or there are no conditions.
         TypeError
-            If a condition is neither a bool nor a :class:`~trajlib.companion.claims.Share`.
+            If a condition is neither a bool nor a :class:`Condition`.
         """
+        if claim not in self._claims:
+            raise ValueError(f"chapter {self.chapter!r} has no claim {claim!r}; it has {', '.join(self._claims)}")
+        if elsewhere := self._elsewhere(self._claims[claim]):
+            return self.not_testable(claim, elsewhere)
+        if callable(measured):
+            measured, conditions = measured(*data)
+        else:
+            (conditions,) = data
         for text, holds in conditions.items():
-            if not isinstance(holds, bool | np.bool_ | Share):
-                raise TypeError(f"condition {text!r} of claim {claim!r} must be True, False or a Share, got {holds!r}")
+            if not isinstance(holds, bool | np.bool_ | Condition):
+                raise TypeError(
+                    f"condition {text!r} of claim {claim!r} must be True, False or a Condition, got {holds!r}"
+                )
         if not conditions:
             raise ValueError(f"claim {claim!r} needs at least one condition; use not_testable() if it cannot be tested")
-
-        def verdict_of(held: list[bool]) -> str:
-            return "reproduced" if all(held) else "partly" if any(held) else "not reproduced"
-
-        held = [bool(holds) for holds in conditions.values()]
-        open_ones = [isinstance(holds, Share) and not holds.decided for holds in conditions.values()]
-        possible = {verdict_of([h and not o for h, o in zip(held, open_ones, strict=True)])}
-        possible.add(verdict_of([h or o for h, o in zip(held, open_ones, strict=True)]))
-        return self._enter(
-            claim, verdict_of(held), measured, tuple(zip(conditions, held, strict=True)), len(possible) > 1
-        )
+        parts = {t: c if isinstance(c, Condition) else Condition(bool(c), True) for t, c in conditions.items()}
+        if empty := [text for text, condition in parts.items() if not condition.testable]:
+            return self.not_testable(claim, f"nothing to measure for: {'; '.join(empty)}. {measured}")
+        lower = of_conditions([c.holds and c.decided for c in parts.values()])
+        upper = of_conditions([c.holds or not c.decided for c in parts.values()])
+        alone = of_conditions([c.holds for c in parts.values()])
+        return self._enter(claim, alone, measured, tuple(parts.items()), lower != upper)
 
     def not_testable(self, claim: str, why: str) -> Verdict:
         """Enter that a claim cannot be tested, and why."""
         return self._enter(claim, "not testable", why, (), False)
 
-    def _enter(self, claim, verdict, measured, conditions, depends_on_seed) -> Verdict:
+    def _elsewhere(self, claim: Claim) -> str:
+        """What a claim is about, if that is not how the chapter is run."""
+        parts = [
+            f"it is about {name} from {low:g} to {high:g}, and this run has {self.parameters[name]:g}"
+            for name, (low, high) in claim.about.items()
+            if name in self.parameters and not low <= self.parameters[name] <= high
+        ]
+        return f"Not testable here: {'; '.join(parts)}." if parts else ""
+
+    def _enter(self, claim, alone, measured, conditions, depends_on_seed) -> Verdict:
         if claim not in self._claims:
             raise ValueError(f"chapter {self.chapter!r} has no claim {claim!r}; it has {', '.join(self._claims)}")
-        self._findings[claim] = Finding(self._claims[claim], verdict, measured, conditions, depends_on_seed)
-        return Verdict(verdict, claim)
+        outcomes = () if alone == "not testable" else self._recorded.get(claim, ())
+        counted = Counter([alone, *(outcome.verdict for outcome in outcomes)])
+        self._findings[claim] = Finding(
+            self._claims[claim], of_runs(counted), measured, conditions, depends_on_seed, alone, outcomes
+        )
+        return Verdict(self._findings[claim].verdict, claim)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -279,36 +261,29 @@ class Ledger:
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
         findings = self.findings
-        shown = {
-            "text/plain": "\n".join(f"{f.verdict:>15}  {f.claim.claim}  [{f.measured}]" for f in findings),
-            "text/html": _table(findings),
+        displayed = {
+            "text/plain": "\n".join(
+                f"{f.verdict:>15}  {f.claim.claim}  [{shown.in_runs(f)}; {f.measured}]" for f in findings
+            ),
+            "text/html": shown.ledger(findings),
         }
-        return shown, {KEY: {"chapter": self.chapter, "findings": [asdict(f) for f in findings]}}
+        return displayed, {KEY: {"chapter": self.chapter, "findings": [carried(f) for f in findings]}}
 
 
-def _chip(verdict: str, count: str = "") -> str:
-    style = verdict.replace(" ", "-")
-    return f'<span class="tl-verdict tl-{style}">{html.escape(count)}{verdict}</span>'
+def carried(finding: Finding) -> dict:
+    """What an executed notebook carries of a finding, as JSON has it: limits that there are not and numbers that there are not are null."""
 
+    def number(value: float | None) -> float | str | None:
+        return "nan" if value is not None and np.isnan(value) else None if value is None or np.isinf(value) else value
 
-def _table(findings) -> str:
-    rows = []
-    for f in findings:
-        parts = "".join(f"<li>{'yes' if ok else 'no'}: {html.escape(t)}</li>" for t, ok in f.conditions)
-        reported = f"<br>Reported: {html.escape(f.claim.reported)}" if f.claim.reported else ""
-        flag = "<br><small>depends on the seed</small>" if f.depends_on_seed else ""
-        rows.append(
-            f"<tr><td>{html.escape(f.claim.claim)}<br><small>{html.escape(f.claim.where)}{reported}</small></td>"
-            f"<td>{_chip(f.verdict)}{flag}</td><td>{html.escape(f.measured)}<ul>{parts}</ul></td></tr>"
-        )
-    head = "<tr><th>Claim</th><th>Verdict</th><th>Measured here, and what it was asked</th></tr>"
-    return _region("Claims checked", head, rows)
-
-
-def _region(label: str, head: str, rows: list[str]) -> str:
-    """A table that scrolls inside its own box where the page is narrow."""
-    table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
-    return f'<div class="tl-claims" tabindex="0" role="region" aria-label="{label}">{table}</div>'
+    conditions = [
+        {"text": text, "holds": c.holds, "decided": c.decided, **{n: number(getattr(c, n)) for n in ("value", "low", "high")}}
+        for text, c in finding.conditions
+    ]  # fmt: skip
+    return {
+        "claim": finding.claim.id, "verdict": finding.verdict, "alone": finding.alone, "measured": finding.measured,
+        "conditions": conditions, "depends_on_seed": finding.depends_on_seed, "runs": dict(finding.counted),
+    }  # fmt: skip
 
 
 def read(notebook: str | Path) -> dict | None:
@@ -347,15 +322,4 @@ class Scoreboard:
         return {c["chapter"]: Counter(f["verdict"] for f in c["findings"]) for c in self.chapters}
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        counts = self.counts
-        rows = []
-        for chapter in self.chapters:
-            name, of = chapter["chapter"], counts[chapter["chapter"]]
-            chips = " ".join(_chip(v, f"{of[v]} ") for v in VERDICTS if of[v])
-            title = name.replace("-", " ").capitalize()
-            rows.append(
-                f'<tr><td><a href="{name}.html#claims-checked">{title}</a></td><td>{sum(of.values())}</td><td>{chips}</td></tr>'
-            )
-        head = "<tr><th>Chapter</th><th>Claims</th><th>Verdicts</th></tr>"
-        plain = "\n".join(f"{name}: " + ", ".join(f"{n} {v}" for v, n in c.items()) for name, c in counts.items())
-        return {"text/plain": plain, "text/html": _region("Scoreboard", head, rows)}
+        return {"text/plain": shown.plain_scoreboard(self.counts), "text/html": shown.scoreboard(self.counts, VERDICTS)}
