@@ -1,4 +1,4 @@
-"""Longer runs behind the chapters: what they gave is committed, small, in data/findings, each with a manifest; ``make findings`` makes them."""
+"""Longer runs behind the chapters: what they gave is committed in data/findings, small, with a manifest; ``make findings`` makes them."""
 
 from __future__ import annotations
 
