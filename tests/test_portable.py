@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -74,7 +75,15 @@ def test_first_cell_brings_the_wheel_of_this_checkout(page, portable, tmp_path):
     cells = installing(portable[page.stem])
     assert cells == code(portable[page.stem])[: len(cells)] and cells[0].source.startswith("#@title ")
     text = "".join(re.search(r"'''\n(.*)'''", cell.source, re.DOTALL)[1] for cell in cells)
-    wheel = portable_notebooks.build_wheel(tmp_path, mnist="bundled_sweep" in page.read_text(encoding="utf-8"))
+    wheel = portable_notebooks.build_wheel(tmp_path, page)
+    named = {name.removeprefix("trajlib/_data/") for name in zipfile.ZipFile(wheel).namelist() if "/_data/" in name}
+    page_text = page.read_text(encoding="utf-8")
+    assert any(name.startswith("mnist/") for name in named) == ("bundled_sweep" in page_text)
+    findings = set(re.findall(r"findings\.load\(\W(\w+)", page_text))
+    assert {name for name in named if name.startswith("findings/")} == {
+        f"findings/{f}.{end}" for f in findings for end in ("json", "npz")
+    }
+    assert {name for name in named if name.startswith("robustness/")} <= {f"robustness/{page.stem}.json"}
     assert hashlib.sha256(base64.b64decode(text)).digest() == hashlib.sha256(wheel.read_bytes()).digest()
 
 

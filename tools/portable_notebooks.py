@@ -19,7 +19,9 @@ from contents import ROOT, chapters, listed, needs
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
-MNIST = "data/mnist"  # large, and read by one chapter
+MNIST, FINDINGS, ROBUSTNESS = "data/mnist", "data/findings", "data/robustness"
+"""What a page brings only as far as it reads it."""
+FINDING = re.compile(r"\bfindings\.load\(\"(\w+)\"\)")
 
 # What is left of MyST or of the book's own elements; code between backticks can hold none of it.
 FOREIGN = re.compile(r"^(?:`{3,}|:{3,})\{.*|^\([\w-]+\)=|\{[a-z]+(?::[a-z]+)?\}`.*|</?[a-z]+-[a-z-]+.*", re.MULTILINE)
@@ -34,13 +36,22 @@ def pages() -> list[Path]:
     return [page for page in chapters() if not needs(page).files]
 
 
-def build_wheel(folder: Path, mnist: bool) -> Path:
-    """The wheel of this checkout, built without network; the same files give the same bytes."""
+def build_wheel(folder: Path, page: Path) -> Path:
+    """The wheel of this checkout with the data that a page needs, built without network; the same files give the same bytes."""
     from hatchling.builders.wheel import WheelBuilder
 
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    if not mnist:
-        del config["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"][MNIST]
+    included = config["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    if not needs(page).mnist:
+        del included[MNIST]
+    del included[FINDINGS], included[ROBUSTNESS]
+    read = [
+        f"findings/{name}.{end}"
+        for name in FINDING.findall(page.read_text(encoding="utf-8"))
+        for end in ("json", "npz")
+    ]
+    read += [f"robustness/{page.stem}.json"] * (ROOT / ROBUSTNESS / f"{page.stem}.json").is_file()
+    included |= {f"data/{name}": f"trajlib/_data/{name}" for name in read}
     (wheel,) = WheelBuilder(str(ROOT), config=config).build(directory=str(folder), versions=["standard"])
     return Path(wheel)
 
@@ -48,7 +59,7 @@ def build_wheel(folder: Path, mnist: bool) -> Path:
 @functools.cache
 def install_cells(page: Path) -> list[NotebookNode]:
     with tempfile.TemporaryDirectory() as folder:
-        return install_cell.from_wheel(page, build_wheel(Path(folder), needs(page).mnist))
+        return install_cell.from_wheel(page, build_wheel(Path(folder), page))
 
 
 def portable(page: Path) -> NotebookNode:
