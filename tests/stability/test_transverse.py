@@ -16,7 +16,10 @@ def test_directions_are_one_for_each_unit_and_one_for_the_biases():
     shifts = shift_directions(tl.Perceptron(4, 10, 3))
     assert shifts.shape == (11, 83)
     names = np.array(tl.Perceptron(4, 10, 3).parameter_names)
-    assert [list(names[s > 0]) for s in shifts[[0, -1]]] == [["W2[0,0]", "W2[0,1]", "W2[0,2]"], ["b2[0]", "b2[1]", "b2[2]"]]
+    assert [list(names[s > 0]) for s in shifts[[0, -1]]] == [
+        ["W2[0,0]", "W2[0,1]", "W2[0,2]"],
+        ["b2[0]", "b2[1]", "b2[2]"],
+    ]
 
 
 @pytest.mark.parametrize("sizes", [(4, 10, 3), (4, (6, 5), 3), (2, 3, 7)])

@@ -6,6 +6,8 @@ component along u_i by (1 - lr h_i)^k. A sign is taken out by setting the h_i th
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from .. import _validate
@@ -51,7 +53,7 @@ def growth_by_sign(
     moved = {sign: np.array(vectors, dtype=float) for sign in ("both", "positive", "negative")}
     norms = {sign: [np.abs(v).sum(-1)] for sign, v in moved.items()}
     w, at = w0, 0
-    for start, stop in zip(times[:-1], times[1:], strict=True):
+    for start, stop in pairwise(times):
         middle = int(start + (stop - start) // 2)
         w, at = train(gd, w, middle - at, record=(), progress=progress).final, middle
         values, axes = np.linalg.eigh(gd.hessian(w))
