@@ -41,6 +41,18 @@ def low_late_spectrum(splits, networks, moments, lr, seed, radius, copies, follo
     return counts | {name: np.array(values, dtype=np.float32) for name, values in kept.items()}
 
 
+def low_long_distance(splits, networks, lr, seed, radius, copies, steps, every, records):
+    """For each split, network and copy made at the start: d(t) / d(0) at times that are evenly spaced in their logarithm."""
+    at = np.unique(np.round(np.geomspace(every, steps, records) / every).astype(int))
+    growth = []
+    for split in splits:
+        gd = tl.GradientDescent(tl.Perceptron(4, 10, 3), tl.iris(split_seed=split), lr=lr)
+        w0 = gd.network.init(networks, seed=seed)
+        distance = tl.diverge(gd, w0, radius=radius, copies=copies, steps=steps, every=every, seed=seed + 1).distance
+        growth.append(distance[:, :, at] / distance[:, :, :1])
+    return {"times": at * every, "growth": np.array(growth, dtype=np.float32)}
+
+
 def low_mnist(images, subsets, hidden, networks, lr, seed, radius, copies, steps, late, follow, every):
     """For each subset of MNIST: loss, d(t) / d(0) of copies made at the start and of copies made late."""
     whole = tl.mnist(n=images * len(subsets))
@@ -67,6 +79,10 @@ def main():
     findings.make(FOLDER, low_late_spectrum, {
         "splits": list(range(8)), "networks": 16, "moments": [0, 100, 1_000, 4_000, 40_000, 200_000, 500_000], "lr": 0.01, "seed": 0,
         "radius": 1e-8, "copies": 5, "follow": 1_000, "tolerance": 1e-4,
+    })  # fmt: skip
+    findings.make(FOLDER, low_long_distance, {
+        "splits": list(range(8)), "networks": 16, "lr": 0.01, "seed": 0, "radius": 1e-8, "copies": 3, "steps": 200_000, "every": 100,
+        "records": 30,
     })  # fmt: skip
     findings.make(FOLDER, low_mnist, {
         "images": 300, "subsets": [0, 1, 2], "hidden": 10, "networks": 4, "lr": 0.01, "seed": 0, "radius": 1e-8, "copies": 3,

@@ -149,7 +149,7 @@ def no_ergodicity(log_growth: np.ndarray) -> Check:
     return Check(
         measured,
         {
-            "at least a tenth of the variance lies between initial conditions": at_least(now, 0.1, (high - low) / 2),
+            "at least a tenth of the variance lies between initial conditions": at_least(now, 0.1, float(np.nan_to_num((high - low) / 2))),
             "it does not average out: at the end at least 0.9 of what it is after a quarter": at_least(
                 now / early, 0.9
             ),
