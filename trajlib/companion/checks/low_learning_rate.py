@@ -149,7 +149,9 @@ def no_ergodicity(log_growth: np.ndarray) -> Check:
     return Check(
         measured,
         {
-            "at least a tenth of the variance lies between initial conditions": at_least(now, 0.1, float(np.nan_to_num((high - low) / 2))),
+            "at least a tenth of the variance lies between initial conditions": at_least(
+                now, 0.1, float(np.nan_to_num((high - low) / 2))
+            ),
             "it does not average out: at the end at least 0.9 of what it is after a quarter": at_least(
                 now / early, 0.9
             ),
@@ -282,7 +284,7 @@ def saddles(
     """From the transverse multipliers minus one at some moments (moments, networks, directions), the norm of the gradient (networks,
     times), and the growth of tangent vectors (networks, vectors) under both signs of the curvature and under the positive one alone.
     """
-    both_signs = ((deviation > tolerance).any(-1) & (deviation < -tolerance).any(-1)).all(axis=0)
+    both_signs = np.all((deviation > tolerance).any(-1) & (deviation < -tolerance).any(-1), axis=0)
     rebound = (gradient_norm / np.minimum.accumulate(gradient_norm, axis=1)).max(axis=1)
     both, positive = growth["both"], growth["positive"]
     measured = (
