@@ -134,7 +134,9 @@ def divergence_panel(ax: Axes, times: np.ndarray, distance: np.ndarray, loss: np
     return right
 
 
-def distances(div: Divergence, conditions: Sequence[int] = range(6), *, yscale: str = "linear") -> Figure:
+def distances(
+    div: Divergence, conditions: Sequence[int] = range(6), *, yscale: str = "linear", columns: int = 3
+) -> Figure:
     """Distances of the copies and the loss, a panel for each initial condition.
 
     Parameters
@@ -145,12 +147,14 @@ def distances(div: Divergence, conditions: Sequence[int] = range(6), *, yscale: 
         Which of them.
     yscale : str
         Of the distances, which are in units of the radius.
+    columns : int
+        Panels side by side, at most.
 
     Returns
     -------
     Figure
     """
-    columns = min(3, len(conditions))
+    columns = min(columns, len(conditions))
     rows = -(-len(conditions) // columns)
     fig, axes = plt.subplots(rows, columns, figsize=(0.5 + 2.9 * columns, 2.5 * rows), sharex=True, squeeze=False)
     for ax in axes.flat[len(conditions) :]:
