@@ -167,3 +167,18 @@ def test_rate_in_window_and_means_of_what_passes():
     mean, spread, error, number = checks.of_kept(fit)
     assert (round(mean, 6), number) == (0.2, 3) and spread < 1e-6 and error < 1e-6
     assert np.isnan(checks.of_kept(fits([0.1], np.array([False])))[0]) and np.isnan(checks.mean_of(np.array([np.nan])))
+
+
+def test_difference_and_its_interval():
+    values = RNG.standard_normal((50, 40))
+    which = np.arange(40) < 10 * np.ones((50, 1))
+    none = checks.interval(checks.difference(values, which))
+    some = checks.interval(checks.difference(values + 0.5 * which, which))
+    assert none[1] < 0 < none[2] and 0 < some[1] < 0.5 < some[2]
+    assert np.isnan(checks.difference(values, which & (np.arange(40) < 2))).all()
+    assert np.isnan(checks.interval(np.full(5, np.nan))).all()
+
+
+def test_onset_is_the_first_rate_beyond_half():
+    share = np.array([[0.0, 0.0], [0.6, 0.5], [0.4, 0.5]])
+    np.testing.assert_array_equal(checks.onset(np.array([1.0, 2.0, 4.0]), share), [2.0, np.nan])

@@ -11,14 +11,17 @@ from ..conditions import fraction as of_some
 
 __all__ = [
     "asymptotic_oscillation",
+    "difference",
     "exponent_distribution",
     "exponent_limit",
     "exponential_phase",
     "faster_convergence",
+    "interval",
     "loss_nonmonotonic",
     "mean_of",
     "modes",
     "of_kept",
+    "onset",
     "rate_in_window",
     "repeats",
     "sharpness_above_edge",
@@ -48,6 +51,29 @@ def mean_of(values: np.ndarray) -> float:
     """Mean of the finite ones, nan if there are none."""
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if len(finite) else np.nan
+
+
+def difference(values: np.ndarray, which: np.ndarray, at_least: int = 3) -> np.ndarray:
+    """Mean of some members less that of the others, for each row of (rows, n); nan where there are fewer of either than ``at_least``."""
+    some, others = which.sum(axis=1), (~which).sum(axis=1)
+    gap = (values * which).sum(axis=1) / np.maximum(some, 1) - (values * ~which).sum(axis=1) / np.maximum(others, 1)
+    return np.where((some >= at_least) & (others >= at_least), gap, np.nan)
+
+
+def interval(values: np.ndarray, draws: int = 4000, seed: int = 0) -> tuple[float, float, float]:
+    """Mean of the finite values and the ends of its 95 % interval, by a bootstrap over them; nan where there are fewer than two."""
+    finite = values[np.isfinite(values)]
+    if len(finite) < 2:
+        return mean_of(values), np.nan, np.nan
+    means = finite[np.random.default_rng(seed).integers(0, len(finite), (draws, len(finite)))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(finite.mean()), float(low), float(high)
+
+
+def onset(rates: np.ndarray, share: np.ndarray, above: float = 0.5) -> np.ndarray:
+    """The lowest of rates (r,) at which a share (r, columns) is above a bound; nan where none is."""
+    there = share > above
+    return np.where(there.any(axis=0), rates[there.argmax(axis=0)], np.nan)
 
 
 def rate_in_window(fit: ExpansionFit, norm: np.ndarray) -> np.ndarray:
