@@ -1,6 +1,6 @@
 """The edge of stability, and where chaos begins against it: sharpness along runs, and the exponents over a range of learning rates.
 
-edge.py     # data/findings/edge_paths_*, edge_scan_*; those that are there already are not made again
+edge.py     # data/findings/edge_*; those that are there already are not made again
 """
 
 from pathlib import Path
@@ -69,12 +69,25 @@ def edge_scan_scaled(**settings) -> dict:
     return scan(True, **settings)
 
 
+def edge_growth(rates: list[float], splits: list[int], networks: int, time: float, seed: int) -> dict:
+    """At the edge proper, features in cm: largest mean rate of any 200 steps, and the share of blocks of 200 steps above 0.01."""
+    w0, most, share = NET.init(networks, seed=seed), [], []
+    for lr in rates:
+        steps = round(time / lr / 200) * 200
+        maps = [tl.GradientDescent(NET, task(split, False), lr=lr) for split in splits]
+        growth = np.array([tl.lyapunov_spectrum(gd, w0, steps, k=1, blocks=steps // 200).growth[:, 0] for gd in maps])
+        most.append(growth.max(axis=-1))
+        share.append((growth > 0.01).mean(axis=-1))
+    return {"most": np.array(most, dtype=np.float32), "share": np.array(share, dtype=np.float32)}
+
+
 def main() -> None:
     folder = ROOT / "data" / "findings"
     common = {"splits": list(range(8)), "seed": 0}
     along = common | {"networks": 16, "time": 5000.0}
     findings.make(folder, edge_paths_raw, along | {"rates": [0.05, 0.1, 0.16, 0.25, 0.4, 1.0]})
     findings.make(folder, edge_paths_scaled, along | {"rates": [0.5, 2.0, 5.0, 20.0]})
+    findings.make(folder, edge_growth, along | {"rates": [0.16, 0.25, 0.4, 1.0]})
     over = common | {"networks": 30, "steps": 5000}
     findings.make(folder, edge_scan_raw, over | {"rates": [round(10 ** (i / 10), 4) for i in range(-13, 11)]})
     findings.make(folder, edge_scan_scaled, over | {"rates": [round(10 ** (i / 10), 4) for i in range(23)]})
