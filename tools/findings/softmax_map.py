@@ -69,6 +69,32 @@ def map_hysteresis(splits, targets, lengths, starts, seed):
     return {"p": ps, "ramped": ramped, "random": random}
 
 
+def map_fading_unit(splits, start, target, lengths, offsets, starts, seed):
+    """As the ramps of map_hysteresis from above, but with what the unit takes away: the logits are a bias and two rows, one of which fades.
+
+    The rows of the units that are on move as the bias does, lr (softmax - p) a step, but began elsewhere: offsets, of a given width.
+    """
+    ps, rng = split_proportions(splits), np.random.default_rng(seed)
+    every, lr = np.repeat(ps, starts, axis=0), target / 2
+    settled = tl.SoftmaxMap(start, ps[0]).init(len(every), seed=seed, scale=3.0)
+    settled = tl.train(tl.SoftmaxMap(start, every), settled, 2000, record=()).final
+    before = of_map(start, every, settled, 400).reshape(len(splits), starts)
+    share = np.zeros((len(splits), len(lengths), len(offsets), 5))
+    for i, steps in enumerate(lengths):
+        for j, width in enumerate(offsets):
+            offset = width * rng.standard_normal(settled.shape)
+            kept, row = settled * 2 / 3 + offset, settled / 3 - offset
+            for h in np.linspace(1, 0, steps + 1)[1:]:
+                q = np.exp((s := kept + h * row) - s.max(axis=1, keepdims=True))
+                error = q / q.sum(axis=1, keepdims=True) - every
+                kept, row = kept - 2 * lr * error, row - h * lr * error
+            final = kept - kept.mean(axis=1, keepdims=True)
+            final = tl.train(tl.SoftmaxMap(target, every), final, 5000, record=()).final
+            code = of_map(target, every, final).reshape(len(splits), starts)
+            share[:, i, j] = [np.bincount(c, minlength=5) / starts for c in code]
+    return {"p": ps, "before": before, "share": share}
+
+
 def map_branches(splits, pictured, low, high, moves, hold, starts, seed):
     """The attractor followed with kappa moved slowly up and down: the share of period 3, and for one split the losses."""
     kappas = np.linspace(low, high, moves)
@@ -304,6 +330,7 @@ def settings() -> list:
     targets = [9.6, 9.8, 10.0, 10.05, 10.25, 10.5, 11.0]
     return [
         (map_hysteresis, {"splits": list(range(20)), "targets": targets, "lengths": [1, 20, 200, 2000], "starts": 200, "seed": 1}),
+        (map_fading_unit, {"splits": SPLITS, "start": 15.0, "target": 10.0, "lengths": [1, 5, 20, 200, 2000], "offsets": [0.0, 1.0, 3.0], "starts": 200, "seed": 1}),
         (map_branches, {"splits": SPLITS, "pictured": 1, "low": 4.5, "high": 18.0, "moves": 541, "hold": 300, "starts": 30, "seed": 1}),
         (map_near_ten, {"splits": [0, 1, 2, 3, 4], "values": 251, "starts": 60, "transient": 20_000, "seed": 1}),
         (map_phases, {"splits": 100, "low": 4.5, "high": 24.0, "values": 391, "starts": 12, "transient": 5000, "seed": 1}),
@@ -311,7 +338,7 @@ def settings() -> list:
         (map_band_ends, {"splits": SPLITS, "more": 18, "grid": [9.0, 13.0, 0.01], "hold": 3000, "starts": 20, "seed": 1}),
         (map_crises, {"hold": 1000, "orbit": 5000, "reach": 0.5, "step": 0.01, "seed": 1}),
         (network_histories, {"splits": SPLITS, "networks": 200, "steps": 10_000, "lr": 5.0, "seed": 0}),
-        (network_chaos, {"splits": list(range(8)), "rates": rates, "networks": 64, "steps": 5000, "seed": 0}),
+        (network_chaos, {"splits": list(range(8)), "rates": rates, "networks": 48, "steps": 5000, "seed": 0}),
         (network_chaos_near_five, {"splits": [0, 1], "rates": near, "networks": 200, "steps": 5000, "seed": 0}),
     ]  # fmt: skip
 
