@@ -318,9 +318,11 @@ def test_link_restores_the_state(open_page):
 
 
 def test_values_out_of_range_are_clamped_and_the_reader_is_told(open_page):
+    from playwright.sync_api import expect
+
     page = open_page('<trajectory-lab chapter="edge-of-stability"></trajectory-lab>', hash="#lab=copies:1000,steps:60")
     message = page.locator("trajectory-lab .message")
-    assert message.text_content() == "copies must be a whole number from 1 to 40; 1000 became 40."
+    expect(message).to_have_text("copies must be a whole number from 1 to 40; 1000 became 40.")
     for label, text, value, said in (
         ("learning rate", "50", "10", "learning rate must be a number from 0.01 to 10; 50 became 10."),
         ("copies", "few", "40", "copies must be a whole number from 1 to 40; “few” is not, so it stays 40."),
@@ -334,8 +336,8 @@ def test_values_out_of_range_are_clamped_and_the_reader_is_told(open_page):
         field = page.get_by_label(f"{label}, exact value")
         field.fill(text)
         field.press("Enter")
-        assert field.input_value() == value
-        assert message.text_content() == said
+        expect(field).to_have_value(value)
+        expect(message).to_have_text(said)
     page.wait_for_function(f"{RAN}.steps === 137")
     finished(page)
     assert page.evaluate(RAN) == {"lr": 0.123456, "ic": 0, "radius": 1e-8, "copies": 40, "steps": 137}

@@ -83,6 +83,26 @@ def test_a_change_of_what_the_chapter_depends_on_makes_it_stale(project, name, o
     assert reseed.stale(page, record, root) == f"changed since: {what}"
 
 
+def executed(page, *texts):
+    cells = [{"outputs": [{"output_type": "stream", "text": [text]}]} for text in texts]
+    page.with_suffix(".ipynb").write_text(json.dumps({"cells": [{"cell_type": "markdown"}, *cells]}), encoding="utf-8")
+
+
+def test_what_prints_the_same_digits_with_another_library_stands(project):
+    """The notebook is executed again, after a change of the library: the same digits, others; then the chapter itself changes."""
+    root, page, _ = project
+    executed(page, "0.123\n", "7\n")
+    record = reseed.entry(page, FOUND, ["trajlib/used.py", "data/numbers.txt"], 1.0, root)
+    edit(root / "trajlib" / "used.py", "2 * x", "x + x")
+    edit(root / "data" / "numbers.txt", "3", "4")
+    assert reseed.stale(page, record, root) == ""
+    executed(page, "0.124\n", "7\n")
+    assert reseed.stale(page, record, root) == "changed since: trajlib/used.py, data/numbers.txt"
+    executed(page, "0.123\n", "7\n")
+    edit(page, "SEED % 2", "SEED % 3")
+    assert reseed.stale(page, record, root) == "changed since: code cells, trajlib/used.py, data/numbers.txt"
+
+
 def test_a_module_that_is_gone_makes_it_stale(project):
     root, page, record = project
     (root / "trajlib" / "used.py").unlink()

@@ -162,6 +162,19 @@ def test_errors_are_shown_in_the_panel(quick):
     assert panel._message.value == "" and panel.error is None and "y = 8" in panel._view.value
 
 
+def test_an_end_is_shown_when_it_is_told(quick, monkeypatch):
+    """Also where showing it takes a while, and where one computation makes way for another."""
+    panel, slider = quick.panel()
+    settled(panel)
+    for name in ("_show_message", "_show_idle", "_give_up"):
+        was = getattr(panel, name)
+        monkeypatch.setattr(panel, name, lambda *given, was=was: (time.sleep(0.1), was(*given), time.sleep(0.1)))
+    slider.value = 14
+    assert "LookupError: lost" in settled(panel)._message.value and "nothing computed" in panel._status.value
+    slider.value = 4
+    assert "y = 8" in settled(panel)._view.value and "computed in" in panel._status.value
+
+
 def test_an_error_while_drawing_is_shown_too(quick):
     panel, _ = quick.panel(draw=lambda y: 1 / 0)
     settled(panel)

@@ -143,7 +143,8 @@ class Panel(widgets.VBox):
     @property
     def running(self) -> bool:
         """Whether something is being computed, drawn or waited for."""
-        return self._job is not None or self._timer is not None
+        with self._lock:  # one computation makes way for another, and its end is shown, while the lock is held
+            return self._job is not None or self._timer is not None
 
     def run(self) -> None:
         """Compute with the values that the controls have now; what is being computed is given up."""
