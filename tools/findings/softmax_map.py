@@ -171,7 +171,8 @@ def newton(kappa: float, p: np.ndarray, period: int, s: np.ndarray, rounds: int 
             step = identity - kappa * (q[:, :, None] * identity - q[:, :, None] * q[:, None, :])
             product, x = step @ product, x - kappa * (q - p)
         miss = x - s
-        delta = np.linalg.solve(identity - product + ones, miss[:, :, None])[:, :, 0]  # ones: off the neutral direction (1, 1, 1)
+        regular = identity - product + ones  # ones: the direction (1, 1, 1) is neutral
+        delta = np.linalg.solve(regular, miss[:, :, None])[:, :, 0]
         s = s + delta * np.minimum(1.0, 2.0 / np.maximum(np.abs(delta).max(axis=1, keepdims=True), 1e-300))
         s = s - s.mean(axis=1, keepdims=True)
     good = np.abs(miss).max(axis=1) < 1e-9
@@ -191,7 +192,10 @@ def orbits(kappa: float, p: np.ndarray, period: int, starts: np.ndarray) -> tupl
     kept = real & (values[:, 1].real > 1 + 1e-6) & ((np.abs(values[:, 0]) < 1) | (period == 3))
     shorter = newton(kappa, p, 3, s[kept])[0] if period == 6 and kept.any() else np.zeros((0, 3))
     fixed = np.log(p) - np.log(p).mean()
-    new = [np.abs(x - fixed).max() > 1e-5 and not (np.abs(shorter - x).max(axis=1, initial=0) < 1e-5).any() for x in s[kept]]
+    new = [
+        np.abs(x - fixed).max() > 1e-5 and not (np.abs(shorter - x).max(axis=1, initial=0) < 1e-5).any()
+        for x in s[kept]
+    ]
     s, values = s[kept][new], values[kept][new]
     first = np.unique(np.round(s, 6), axis=0, return_index=True)[1]
     return s[first], values[first].real
@@ -218,7 +222,7 @@ def map_band_ends(splits, more, grid, hold, starts, seed):
 
 
 def map_crises(hold, orbit, reach, step, seed):
-    """Before the first jump from chaos to period 3: how near the attractor comes to the unstable orbits of periods 3 and 6 outside of it."""
+    """Before the first jump from chaos to period 3: how near the attractor comes to unstable orbits of periods 3 and 6 outside."""
     band = findings.load("map_band_ends")
     back = np.round(np.arange(reach, -step / 2, -step), 6)
     gap, size = np.full((2, len(band.p), len(back)), np.nan), np.full((len(band.p), len(back)), np.nan)
@@ -230,7 +234,9 @@ def map_crises(hold, orbit, reach, step, seed):
         end[i], first = band.kappa[jump[0]], float(band.kappa[jump[0]] - reach)
         s = tl.SoftmaxMap(5.0, p).init(60, seed=seed)
         s = tl.train(tl.SoftmaxMap(first, p), s, 5000, record=()).final
-        outside = {n: orbits(first, p, n, tl.SoftmaxMap(5.0, p).init(3000, seed=seed + 1, scale=3.0))[0] for n in (3, 6)}
+        outside = {
+            n: orbits(first, p, n, tl.SoftmaxMap(5.0, p).init(3000, seed=seed + 1, scale=3.0))[0] for n in (3, 6)
+        }
         for j, distance in enumerate(back):
             kappa = float(end[i] - distance)
             s = tl.train(tl.SoftmaxMap(kappa, p), s, hold, record=()).final
@@ -246,12 +252,15 @@ def map_crises(hold, orbit, reach, step, seed):
                 outside[n] = points
                 if len(points):
                     gap[row, i, j] = tree.query(points)[0].min()
-        if len(outside[6]) and len(outside[3]):  # down along the orbit of period 6 that is nearest, to where it was born
+        if len(outside[6]) and len(outside[3]):
+            # down along the orbit of period 6 that is nearest, to where it was born
             six, triples, kappa = outside[6][[tree.query(outside[6])[0].argmin()]], outside[3], float(end[i])
-            while kappa > 7 and len(six) and len(triples):
+            while kappa > 7:
                 kappa -= 0.005
                 six, (triples, values) = newton(kappa, p, 6, six, 20)[0], newton(kappa, p, 3, triples, 20)
-                apart = np.abs(triples[:, None] - six[None]).max(axis=(1, 2)) if len(six) and len(triples) else np.ones(1)
+                if not (len(six) and len(triples)):
+                    break
+                apart = np.abs(triples[:, None] - six[None]).max(axis=(1, 2))
                 if apart.min() < 1e-4:
                     merged[i] = kappa, values[apart.argmin(), 0].real
                     break
@@ -327,10 +336,11 @@ def settings() -> list:
     """Each finding, and what it is made with."""
     rates = [round(4.5 + 0.05 * k, 3) for k in range(31)]
     near = [4.95, 4.97, 4.98, 4.99, 4.995, 5.0, 5.005, 5.01, 5.012, 5.02, 5.03, 5.05]
+    fades = [1, 5, 20, 200, 2000]
     targets = [9.6, 9.8, 10.0, 10.05, 10.25, 10.5, 11.0]
     return [
         (map_hysteresis, {"splits": list(range(20)), "targets": targets, "lengths": [1, 20, 200, 2000], "starts": 200, "seed": 1}),
-        (map_fading_unit, {"splits": SPLITS, "start": 15.0, "target": 10.0, "lengths": [1, 5, 20, 200, 2000], "offsets": [0.0, 1.0, 3.0], "starts": 200, "seed": 1}),
+        (map_fading_unit, {"splits": SPLITS, "start": 15.0, "target": 10.0, "lengths": fades, "offsets": [0.0, 1.0, 3.0], "starts": 200, "seed": 1}),
         (map_branches, {"splits": SPLITS, "pictured": 1, "low": 4.5, "high": 18.0, "moves": 541, "hold": 300, "starts": 30, "seed": 1}),
         (map_near_ten, {"splits": [0, 1, 2, 3, 4], "values": 251, "starts": 60, "transient": 20_000, "seed": 1}),
         (map_phases, {"splits": 100, "low": 4.5, "high": 24.0, "values": 391, "starts": 12, "transient": 5000, "seed": 1}),

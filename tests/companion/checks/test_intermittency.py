@@ -92,7 +92,12 @@ def test_nothing_to_look_at(check):
 def test_phase_changes():
     rng = np.random.default_rng(0)
     three, other = np.tile([1.0, 2.0, 3.0], 200), rng.uniform(1.0, 3.0, 600)
-    loss = np.stack([np.concatenate(parts) for parts in ([three, other, three], [other, other, other], [np.ones(600), other, three])])
+    loss = np.stack(
+        [
+            np.concatenate(parts)
+            for parts in ([three, other, three], [other, other, other], [np.ones(600), other, three])
+        ]
+    )
     changes = checks.phase_changes(loss, since=300)
     assert changes[:, 0].tolist() == [0, 0, 2] and changes[:, 2].tolist() == [1, 0, 0]
     assert np.abs(changes[:, 1] - [600, 1200, 1200]).max() <= 10

@@ -45,8 +45,8 @@ def large_loss(loss: np.ndarray, finite: np.ndarray, guessing: float) -> Check:
     large = loss.mean(axis=1) > 1.1 * guessing
     moving = np.ptp(loss, axis=1) >= 1e-3
     return Check(
-        f"weights stay finite in {_of(finite)}; mean loss of the last {loss.shape[1]:,} steps above that of guessing by 10 % in {_of(large)}; "
-        f"still moving by 0.001 or more in {_of(moving)}",
+        f"weights stay finite in {_of(finite)}; mean loss of the last {loss.shape[1]:,} steps above that of guessing by 10 % in "
+        f"{_of(large)}; still moving by 0.001 or more in {_of(moving)}",
         {
             "no numerical divergence": share(finite, 1.0),
             "the loss is mostly large": share(large & finite, 0.5),
@@ -64,9 +64,9 @@ def period_three(widths: Mapping[int, np.ndarray], one_way: np.ndarray, turns: n
     times = list(widths)
     first, last = _median(widths[times[0]]), _median(widths[times[-1]])
     return Check(
-        f"median width of the three regions over 1,000 steps: {first:.1e} from step {times[0]:,}, {last:.1e} from step {times[-1]:,}; period 3 at "
-        f"the end drifts one way in {_of(one_way)}; between phases of 300 steps or more after step 1,000, one change or more in {_of(turns >= 1)}, "
-        f"two or more in {_of(turns >= 2)}",
+        f"median width of the three regions over 1,000 steps: {first:.1e} from step {times[0]:,}, {last:.1e} from step "
+        f"{times[-1]:,}; period 3 at the end drifts one way in {_of(one_way)}; between phases of 300 steps or more after step 1,000, "
+        f"one change or more in {_of(turns >= 1)}, two or more in {_of(turns >= 2)}",
         {
             "the regions are at first wider than 1e-6": at_least(first, 1e-6),
             "and in the end narrower": at_most(last, 1e-6),
@@ -80,9 +80,9 @@ def period_three(widths: Mapping[int, np.ndarray], one_way: np.ndarray, turns: n
 def two_bands(significant: np.ndarray, two_pieces: np.ndarray, alternates: np.ndarray) -> Check:
     """Of each irregular network: whether the autocorrelation of its loss is significant, its attractor two pieces, its loss alternating."""
     return Check(
-        f"of the networks that are irregular at the end, autocorrelation of the loss significant (more of 50 lags outside the band than chance "
-        f"puts there, p < 0.01) in {_of(significant)}; attractor of two separate pieces visited in turn, in b2, {_of(two_pieces)}; loss alternating "
-        f"(lag 1 negative, lag 2 positive) {_of(alternates)}",
+        f"of the networks that are irregular at the end, autocorrelation of the loss significant (more of 50 lags outside the band than "
+        f"chance puts there, p < 0.01) in {_of(significant)}; attractor of two separate pieces visited in turn, in b2, {_of(two_pieces)}; "
+        f"loss alternating (lag 1 negative, lag 2 positive) {_of(alternates)}",
         {
             "autocorrelation of the loss is significant": share(significant),
             "the attractor has two bands": share(two_pieces),
@@ -96,8 +96,8 @@ def local_exponents(positive: np.ndarray, in_irregular: np.ndarray, told: np.nda
     positive in the same losses in random order, which have no dynamics."""
     return Check(
         f"{np.size(positive)} networks with both motions: significantly positive, the paper's way, {_percent(positive)} of their points "
-        f"({_percent(in_irregular)} in irregular stretches); the same losses in random order {_percent(shuffled)}; growth told from noise in "
-        f"{_percent(told, 1)}",
+        f"({_percent(in_irregular)} in irregular stretches); the same losses in random order {_percent(shuffled)}; growth told from "
+        f"noise in {_percent(told, 1)}",
         {
             "some are significantly positive (5 % in irregular stretches)": share(in_irregular > 0.05),
             "many are not (more than half)": share(positive < 0.5),
@@ -110,8 +110,8 @@ def few_weights(moving: np.ndarray, drift: np.ndarray, coincide: np.ndarray) -> 
     """Of each network with both motions: the share of its parameters that move from step to step, the largest range of the others in units
     of the largest of all, and the share of stretches in which those that move switch with the loss."""
     return Check(
-        f"{np.size(drift)} networks with both motions: parameters that move from step to step {_percent(moving)}; range of the others, in units "
-        f"of theirs: median {_median(drift):.2f}; period 3 in the same stretches of 100 steps as the loss: {_percent(coincide)}",
+        f"{np.size(drift)} networks with both motions: parameters that move from step to step {_percent(moving)}; range of the others, in "
+        f"units of theirs: median {_median(drift):.2f}; period 3 in the same stretches of 100 steps as the loss: {_percent(coincide)}",
         {
             "few (a quarter at most) move": share(moving <= 0.25),
             "the others are constant (range at most 5 % of theirs)": share(drift < 0.05),
