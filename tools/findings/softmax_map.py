@@ -228,8 +228,9 @@ def map_crises(hold, orbit, reach, step, seed):
     gap, size = np.full((2, len(band.p), len(back)), np.nan), np.full((len(band.p), len(back)), np.nan)
     end, merged = np.full(len(band.p), np.nan), np.full((len(band.p), 2), np.nan)
     for i, p in enumerate(band.p):
-        jump = np.flatnonzero((band.period_three[i, 1:] > 0) & (band.chaotic[i, :-1] > 50))
-        if not len(jump):
+        last = band.kappa[np.flatnonzero(band.chaotic[i])[-1]]
+        jumps = (band.period_three[i, 1:] > 0) & (band.chaotic[i, :-1] > 50) & (band.kappa[1:] > last - 0.1)
+        if not (jump := np.flatnonzero(jumps)).size:
             continue
         end[i], first = band.kappa[jump[0]], float(band.kappa[jump[0]] - reach)
         s = tl.SoftmaxMap(5.0, p).init(60, seed=seed)
@@ -247,7 +248,7 @@ def map_crises(hold, orbit, reach, step, seed):
             tree, size[i, j] = cKDTree(path), np.ptp(path, axis=0).max()
             for row, n in enumerate((3, 6)):
                 points = newton(kappa, p, n, outside[n], 8)[0] if len(outside[n]) else outside[n]
-                if j == 0:
+                if np.isnan(gap[row, i]).all():  # the first time: those of the attractor itself do not count
                     points = points[tree.query(points)[0] > 0.03 * size[i, j]] if len(points) else points
                 outside[n] = points
                 if len(points):
@@ -336,11 +337,11 @@ def settings() -> list:
     """Each finding, and what it is made with."""
     rates = [round(4.5 + 0.05 * k, 3) for k in range(31)]
     near = [4.95, 4.97, 4.98, 4.99, 4.995, 5.0, 5.005, 5.01, 5.012, 5.02, 5.03, 5.05]
-    fades = [1, 5, 20, 200, 2000]
+    fades, wide = [1, 5, 20, 200, 2000], [0.0, 1.0, 3.0]
     targets = [9.6, 9.8, 10.0, 10.05, 10.25, 10.5, 11.0]
     return [
         (map_hysteresis, {"splits": list(range(20)), "targets": targets, "lengths": [1, 20, 200, 2000], "starts": 200, "seed": 1}),
-        (map_fading_unit, {"splits": SPLITS, "start": 15.0, "target": 10.0, "lengths": fades, "offsets": [0.0, 1.0, 3.0], "starts": 200, "seed": 1}),
+        (map_fading_unit, {"splits": SPLITS, "start": 15.0, "target": 10.0, "lengths": fades, "offsets": wide, "starts": 200, "seed": 1}),
         (map_branches, {"splits": SPLITS, "pictured": 1, "low": 4.5, "high": 18.0, "moves": 541, "hold": 300, "starts": 30, "seed": 1}),
         (map_near_ten, {"splits": [0, 1, 2, 3, 4], "values": 251, "starts": 60, "transient": 20_000, "seed": 1}),
         (map_phases, {"splits": 100, "low": 4.5, "high": 24.0, "values": 391, "starts": 12, "transient": 5000, "seed": 1}),
