@@ -226,7 +226,11 @@ def map_crises(hold, orbit, reach, step, seed):
     band = findings.load("map_band_ends")
     back = np.round(np.arange(reach, -step / 2, -step), 6)
     gap, size = np.full((2, len(band.p), len(back)), np.nan), np.full((len(band.p), len(back)), np.nan)
-    end, merged = np.full(len(band.p), np.nan), np.full((len(band.p), 2), np.nan)
+    end, merged, escape = (
+        np.full(len(band.p), np.nan),
+        np.full((len(band.p), 2), np.nan),
+        np.full((len(band.p), 2, 3), np.nan),
+    )
     for i, p in enumerate(band.p):
         last = band.kappa[np.flatnonzero(band.chaotic[i])[-1]]
         jumps = (band.period_three[i, 1:] > 0) & (band.chaotic[i, :-1] > 50) & (band.kappa[1:] > last - 0.1)
@@ -254,6 +258,26 @@ def map_crises(hold, orbit, reach, step, seed):
                 if len(points):
                     gap[row, i, j] = tree.query(points)[0].min()
         if len(outside[6]) and len(outside[3]):
+            # just beyond the end, how near the orbits that go to period 3 pass in their last 150 steps, and in 150 steps of chaos
+            kappa = float(end[i] + 0.02)
+            begin = np.resize(chaotic, (200, 3)) + 1e-6 * np.random.default_rng(seed).normal(size=(200, 1)) * [
+                1.0,
+                -1.0,
+                0.0,
+            ]
+            x = tl.train(tl.SoftmaxMap(kappa, p), begin, 6000, record=("weights",)).weights
+            moving = np.abs(x[:, 3:] - x[:, :-3]).max(axis=2) > 0.3
+            gone = moving.shape[1] - moving[:, ::-1].argmax(axis=1)
+            for row, n in enumerate((3, 6)):
+                orbit_points = cKDTree(newton(kappa, p, n, outside[n], 20)[0])
+                left = [
+                    orbit_points.query(y[t - 150 : t])[0].min() for y, t in zip(x, gone, strict=True) if 600 < t < 5900
+                ]
+                stays = [
+                    orbit_points.query(y[300:450])[0].min() for y, t in zip(x, gone, strict=True) if 600 < t < 5900
+                ]
+                if left:
+                    escape[i, row] = np.median(left), np.median(stays), len(left)
             # down along the orbit of period 6 that is nearest, to where it was born
             six, triples, kappa = outside[6][[tree.query(outside[6])[0].argmin()]], outside[3], float(end[i])
             while kappa > 7:
@@ -265,7 +289,7 @@ def map_crises(hold, orbit, reach, step, seed):
                 if apart.min() < 1e-4:
                     merged[i] = kappa, values[apart.argmin(), 0].real
                     break
-    return {"p": band.p, "end": end, "back": back, "gap": gap, "size": size, "merged": merged}
+    return {"p": band.p, "end": end, "back": back, "gap": gap, "size": size, "merged": merged, "escape": escape}
 
 
 # --- networks -------------------------------------------------------------------------------------------------------------------------
@@ -347,7 +371,7 @@ def settings() -> list:
         (map_phases, {"splits": 100, "low": 4.5, "high": 24.0, "values": 391, "starts": 12, "transient": 5000, "seed": 1}),
         (map_windows, {"low": 9.0, "high": 12.5, "values": 281, "distances": 61, "starts": 12, "transient": 10_000, "seed": 1}),
         (map_band_ends, {"splits": SPLITS, "more": 18, "grid": [9.0, 13.0, 0.01], "hold": 3000, "starts": 20, "seed": 1}),
-        (map_crises, {"hold": 1000, "orbit": 5000, "reach": 0.5, "step": 0.01, "seed": 1}),
+        (map_crises, {"hold": 1000, "orbit": 5000, "reach": 0.4, "step": 0.02, "seed": 1}),
         (network_histories, {"splits": SPLITS, "networks": 200, "steps": 10_000, "lr": 5.0, "seed": 0}),
         (network_chaos, {"splits": list(range(8)), "rates": rates, "networks": 48, "steps": 5000, "seed": 0}),
         (network_chaos_near_five, {"splits": [0, 1], "rates": near, "networks": 200, "steps": 5000, "seed": 0}),
