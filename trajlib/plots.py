@@ -233,7 +233,7 @@ def expansion_panel(fit: ExpansionFit, ax: Axes | None = None) -> Figure:
 def losses_and_norms(
     run: Trajectories, conditions: Sequence[int] | np.ndarray, on: Sequence[int] | np.ndarray
 ) -> Figure:
-    """Loss and norm of the weights over time, a column for each network.
+    """Loss and norm of the weights over time, a row for each network.
 
     Parameters
     ----------
@@ -248,20 +248,21 @@ def losses_and_norms(
     """
     assert run.loss is not None and run.norm is not None
     n = len(conditions)
-    fig, axes = plt.subplots(2, n, figsize=(2.5 * n, 4.6), sharex=True, squeeze=False)
-    for (top, bottom), i, r in zip(axes.T, conditions, on, strict=True):
-        top.plot(run.times, run.loss[i], ".", ms=1.2, mew=0, alpha=0.4, color=COLOURS["blue"], rasterized=True)
-        bottom.plot(run.times, run.norm[i], color=INK, lw=0.5, ls="-", rasterized=True)
-        top.set_title(f"condition {i}, {r} on")
-    axes[0, 0].set_ylabel("loss")
-    axes[1, 0].set_ylabel("L1 norm")
+    fig, axes = plt.subplots(n, 2, figsize=(6.4, 0.6 + 1.7 * n), sharex=True, squeeze=False)
+    for (left, right), i, r in zip(axes, conditions, on, strict=True):
+        left.plot(run.times, run.loss[i], ".", ms=1.2, mew=0, alpha=0.4, color=COLOURS["blue"], rasterized=True)
+        right.plot(run.times, run.norm[i], color=INK, lw=0.5, ls="-", rasterized=True)
+        left.set_title(f"condition {i}, {r} on")
+        left.set_ylabel("loss")
+        right.set_ylabel("L1 norm")
+        right.yaxis.set_label_position("right")
     fig.supxlabel("step")
-    label_panels(axes[0])
+    label_panels(axes[:, 0])
     return fig
 
 
 def network_and_map(compared: MapComparison, kappa: Sequence[float] | np.ndarray, start: int) -> Figure:
-    """Losses of networks and of the reduced maps that start from their logits, a panel for each network.
+    """Losses of networks and of the reduced maps that start from their logits, a panel for each network, two in a row.
 
     Parameters
     ----------
@@ -278,8 +279,11 @@ def network_and_map(compared: MapComparison, kappa: Sequence[float] | np.ndarray
     """
     n = len(kappa)
     times = start + np.arange(compared.network.shape[1])
-    fig, axes = plt.subplots(1, n, figsize=(0.5 + 2.5 * n, 2.9), sharex=True, squeeze=False)
-    for ax, network, reduced, k in zip(axes[0], compared.network, compared.reduced, kappa, strict=True):
+    columns, rows = min(2, n), -(-n // 2)
+    fig, axes = plt.subplots(rows, columns, figsize=(0.6 + 3.0 * columns, 0.5 + 2.2 * rows), sharex=True, squeeze=False)
+    for ax in axes.flat[n:]:
+        ax.set_axis_off()
+    for ax, network, reduced, k in zip(axes.flat, compared.network, compared.reduced, kappa, strict=False):
         ax.plot(times, network, "o", ms=6, mfc="none", color=COLOURS["vermilion"], label="network")
         ax.plot(times, reduced, ".-", ms=4, lw=0.6, color=INK, label="map")
         ax.set(title=f"κ = {k:.3g}")
@@ -287,9 +291,10 @@ def network_and_map(compared: MapComparison, kappa: Sequence[float] | np.ndarray
         low, high = ax.get_ylim()
         if high - low < 0.1:  # a fixed point, not the digits of its rounding
             ax.set_ylim(0.5 * (low + high) - 0.1, 0.5 * (low + high) + 0.1)
-    axes[0, 0].set_ylabel("loss")
     axes[0, 0].legend(loc="upper right")
+    fig.supylabel("loss")
     fig.supxlabel("step")
+    label_panels(axes.flat[:n])
     return fig
 
 
