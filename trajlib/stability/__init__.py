@@ -6,7 +6,9 @@ from .finite_time import FiniteTimeExponents, finite_time_exponents
 from .lyapunov import Spectrum, lyapunov_spectrum
 from .present import PresentVectors, present_vectors
 from .sharpness import sharpness
+from .signs import growth_by_sign
 from .tangent import Tangent, tangent
+from .transverse import shift_directions, transverse, transverse_basis
 
 __all__ = [
     "CovariantVectors",
@@ -18,10 +20,14 @@ __all__ = [
     "covariant_vectors",
     "finite_time_exponents",
     "gauss_newton",
+    "growth_by_sign",
     "hessian_density",
     "lyapunov_spectrum",
     "pair_angles",
     "present_vectors",
     "sharpness",
+    "shift_directions",
     "tangent",
+    "transverse",
+    "transverse_basis",
 ]
