@@ -133,7 +133,9 @@ def matched(split: int, lr, networks, steps, block, seed, quiet) -> list[tuple[i
 
 def burst_onsets(lr, networks, splits, steps, block, seed, most, lags, quiet) -> dict:
     """Features at onsets of chaos and, paired with each, at a quiet moment of another network at the same step, for each lag before."""
-    kept: dict[str, list] = {name: [] for name in ("split", "step", "onset", "control", "earlier", "hardest")}
+    kept: dict[str, list] = {
+        name: [] for name in ("split", "step", "onset", "control", "earlier", "hardest", "networks")
+    }
     for split in splits:
         gd = tl.GradientDescent(NET, tl.iris(split_seed=split), lr=lr)
         pairs = matched(split, lr, networks, steps, block, seed, quiet)[:most]
@@ -144,6 +146,7 @@ def burst_onsets(lr, networks, splits, steps, block, seed, most, lags, quiet) ->
         at = [[features(gd, path[who, when - lag // block]) for lag in lags] for who in (burst, other)]
         kept["split"].append(np.full(len(pairs), split))
         kept["step"].append(when * block)
+        kept["networks"].append(np.stack([burst, other], axis=1))
         kept["onset"].append(np.stack([f for f, _ in at[0]], 1))
         kept["control"].append(np.stack([f for f, _ in at[1]], 1))
         kept["hardest"].append(np.stack([at[0][-1][1], at[1][-1][1]], 1))
