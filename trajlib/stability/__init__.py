@@ -2,6 +2,7 @@
 
 from .covariant import CovariantVectors, covariant_vectors, pair_angles
 from .curvature import HessianDensity, gauss_newton, hessian_density
+from .cycles import cycle_multipliers, cycle_period
 from .finite_time import FiniteTimeExponents, finite_time_exponents
 from .lyapunov import Spectrum, lyapunov_spectrum
 from .present import PresentVectors, present_vectors
@@ -18,6 +19,8 @@ __all__ = [
     "Spectrum",
     "Tangent",
     "covariant_vectors",
+    "cycle_multipliers",
+    "cycle_period",
     "finite_time_exponents",
     "gauss_newton",
     "growth_by_sign",
