@@ -32,6 +32,16 @@ def test_weights_grow_while_late_copies_keep_their_distance():
     assert (late.outwards[:, 2:] < 0).all()
 
 
+def test_copies_made_at_the_start_drift_apart_for_200_000_steps():
+    apart = findings.load("low_long_distance")
+    medians = np.median(apart.growth, axis=(0, 1, 2))
+    at = [int(np.abs(apart.times - t).argmin()) for t in (5_000, 19_000, 200_000)]
+    np.testing.assert_allclose(medians[at], [1.6, 2.8, 4.3], atol=0.05)
+    by_split = np.median(apart.growth[..., -1], axis=(1, 2))
+    assert round(float(by_split.min()), 1) == 4.0 and round(float(by_split.max()), 1) == 5.1
+    assert (apart.growth[..., -1] <= 1).sum() == 2 and apart.growth[..., -1].size == 384
+
+
 def test_mnist_shows_the_signs_but_not_the_sizes():
     digits = findings.load("low_mnist")
     apart, late = digits.growth[..., -1].mean(axis=2), digits.late_growth[..., -1].mean(axis=2)
