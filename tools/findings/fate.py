@@ -155,7 +155,7 @@ def burst_onsets(lr, networks, splits, steps, block, seed, most, lags, quiet) ->
         kept["control"].append(np.stack([f for f, _ in at[1]], 1))
         kept["hardest"].append(np.stack([at[0][-1][1], at[1][-1][1]], 1))
         kept["earlier"].append(features(gd, path[among, when - 2 * quiet])[0])
-    return {
+    return {"names": np.array(FEATURES)} | {
         name: np.concatenate(v).astype(np.float32 if name in ("onset", "control", "earlier") else np.int32)
         for name, v in kept.items()
     }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["ROUTES", "Stretches", "routes", "stretches", "survival"]
+__all__ = ["ROUTES", "Stretches", "higher", "resampled", "routes", "stretches", "survival"]
 
 ROUTES = ("through −1", "a complex pair", "through 1", "still inside", "no cycle seen")
 """How a cycle can have lost its stability."""
@@ -92,3 +92,16 @@ def routes(
     outside = np.stack([-np.asarray(lowest) - 1, np.asarray(modulus) - 1, np.asarray(highest) - 1 - neutral])
     outside = np.take_along_axis(outside, last[None], axis=2)[..., 0]
     return np.where(periodic == 0, 4, np.where((outside > 0).any(axis=0), outside.argmax(axis=0), 3))
+
+
+def higher(onset: np.ndarray, control: np.ndarray) -> np.ndarray:
+    """Share of the pairs (n, ...) in which the first is higher, ties counted by half: 0.5 where it says nothing."""
+    return (onset > control).mean(axis=0) + (onset == control).mean(axis=0) / 2
+
+
+def resampled(onset: np.ndarray, control: np.ndarray, of: np.ndarray, draws: np.random.Generator) -> np.ndarray:
+    """:func:`higher` of a bootstrap sample that draws whole networks, ``of`` (n,), since bursts of one network are not independent."""
+    names, which = np.unique(of, return_inverse=True)
+    members = [np.flatnonzero(which == k) for k in range(len(names))]
+    rows = np.concatenate([members[k] for k in draws.integers(len(names), size=len(names))])
+    return higher(onset[rows], control[rows])
