@@ -141,17 +141,21 @@ def burst_onsets(lr, networks, splits, steps, block, seed, most, lags, quiet) ->
         pairs = matched(split, lr, networks, steps, block, seed, quiet)[:most]
         if not pairs:
             continue
-        path = tl.train(gd, NET.init(networks, seed=seed), steps, every=block, record=("weights",)).weights
         burst, when, other = np.array(pairs).T
-        at = [[features(gd, path[who, when - lag // block]) for lag in lags] for who in (burst, other)]
+        w0, among = NET.init(networks, seed=seed), np.arange(len(burst))
+        path, quietly = (
+            tl.train(gd, w0[who], int(when.max()) * block, every=block, record=("weights",)).weights
+            for who in (burst, other)
+        )
+        at = [[features(gd, p[among, when - lag // block]) for lag in lags] for p in (path, quietly)]
         kept["split"].append(np.full(len(pairs), split))
         kept["step"].append(when * block)
         kept["networks"].append(np.stack([burst, other], axis=1))
         kept["onset"].append(np.stack([f for f, _ in at[0]], 1))
         kept["control"].append(np.stack([f for f, _ in at[1]], 1))
         kept["hardest"].append(np.stack([at[0][-1][1], at[1][-1][1]], 1))
-        kept["earlier"].append(features(gd, path[burst, when - 2 * quiet])[0])
-    return {
+        kept["earlier"].append(features(gd, path[among, when - 2 * quiet])[0])
+    return {"names": np.array(FEATURES)} | {
         name: np.concatenate(v).astype(np.float32 if name in ("onset", "control", "earlier") else np.int32)
         for name, v in kept.items()
     }
@@ -169,8 +173,9 @@ def burst_paths(lr, networks, splits, steps, block, seed, most, quiet, start, st
             continue
         burst, when, other = np.array(pairs).T
         both, twice = np.concatenate([burst, other]), np.tile(when, 2)
-        path = tl.train(gd, NET.init(networks, seed=seed), steps, every=block, record=("weights",)).weights
-        w = path[both, twice + start // block]
+        w0, begin = NET.init(networks, seed=seed)[both], twice * block + start
+        path = tl.train(gd, w0, int(begin.max()), every=block, record=("weights",)).weights
+        w = path[np.arange(len(both)), begin // block]
         found: dict[str, list] = {name: [] for name in kept if name not in ("split", "step")}
         for _ in moments:
             here = tl.train(gd, w, 64, record=("weights", "loss"))
@@ -210,7 +215,7 @@ PATHS = RUN | {"lr": 1.0, "networks": 64, "most": 5, "quiet": 8, "start": -500, 
 
 
 def main() -> None:
-    budget = time.monotonic() + 6 * float(sys.argv[1]) if len(sys.argv) > 1 else np.inf
+    budget = time.monotonic() + float(sys.argv[1]) if len(sys.argv) > 1 else np.inf
     for i in (2, 1, 3, 4, 0):
         for split in SPLITS:
             if time.monotonic() > budget:
