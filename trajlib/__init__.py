@@ -83,7 +83,9 @@ _HOME = {
     "series": "Autocorrelation ExpansionFit LocalExponents PhaseStatistics Phases autocorrelation detect_period displacement "
     "expansion_rate l1_distance local_exponents path_length phases",
     "stability": "CovariantVectors FiniteTimeExponents HessianDensity PresentVectors Spectrum Tangent covariant_vectors "
-    "finite_time_exponents gauss_newton hessian_density lyapunov_spectrum pair_angles present_vectors sharpness tangent",
+    "cycle_multipliers cycle_period "
+    "finite_time_exponents gauss_newton growth_by_sign hessian_density lyapunov_spectrum pair_angles present_vectors sharpness "
+    "shift_directions tangent transverse transverse_basis",
     "sweeps": "Sweep SweepError open_sweep sweep",
     "tasks": "Task digits iris mnist plane",
 }

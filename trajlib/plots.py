@@ -134,7 +134,9 @@ def divergence_panel(ax: Axes, times: np.ndarray, distance: np.ndarray, loss: np
     return right
 
 
-def distances(div: Divergence, conditions: Sequence[int] = range(6), *, yscale: str = "linear") -> Figure:
+def distances(
+    div: Divergence, conditions: Sequence[int] = range(6), *, yscale: str = "linear", columns: int = 3
+) -> Figure:
     """Distances of the copies and the loss, a panel for each initial condition.
 
     Parameters
@@ -145,12 +147,14 @@ def distances(div: Divergence, conditions: Sequence[int] = range(6), *, yscale: 
         Which of them.
     yscale : str
         Of the distances, which are in units of the radius.
+    columns : int
+        Panels side by side, at most.
 
     Returns
     -------
     Figure
     """
-    columns = min(3, len(conditions))
+    columns = min(columns, len(conditions))
     rows = -(-len(conditions) // columns)
     fig, axes = plt.subplots(rows, columns, figsize=(0.5 + 2.9 * columns, 2.5 * rows), sharex=True, squeeze=False)
     for ax in axes.flat[len(conditions) :]:
@@ -167,7 +171,7 @@ def distances(div: Divergence, conditions: Sequence[int] = range(6), *, yscale: 
 
 
 def fitted_distances(div: Divergence, fit: ExpansionFit, conditions: Sequence[int] = range(4)) -> Figure:
-    """Distances with the fitted exponential, early and late, and the loss: a row for each initial condition.
+    """Distances with the fitted exponential, early and late, and the loss: two rows for each initial condition.
 
     Parameters
     ----------
@@ -182,8 +186,9 @@ def fitted_distances(div: Divergence, fit: ExpansionFit, conditions: Sequence[in
     -------
     Figure
     """
-    fig, axes = plt.subplots(len(conditions), 4, figsize=(9.6, 0.4 + 2.0 * len(conditions)), squeeze=False)
-    for i, row in zip(conditions, axes, strict=True):
+    fig, axes = plt.subplots(2 * len(conditions), 2, figsize=(6.2, 0.4 + 3.0 * len(conditions)), squeeze=False)
+    for n, i in enumerate(conditions):
+        row = axes[2 * n : 2 * n + 2].ravel()
         divergence_panel(row[0], div.times, div.distance[i])
         divergence_panel(row[1], div.times[:201], div.distance[i, :, :201])
         if np.isfinite(fit.rate[i]):
@@ -191,17 +196,16 @@ def fitted_distances(div: Divergence, fit: ExpansionFit, conditions: Sequence[in
             line = np.exp(fit.intercept[i] + fit.rate[i] * t)
             row[1].plot(t, line, color=COLOURS["vermilion"], lw=2.5, ls="-")
             row[1].text(0.97, 0.06, f"$\\Lambda$ = {fit.rate[i]:.2f}", transform=row[1].transAxes, ha="right")
-        row[1].set_yscale("log")
+        if (div.distance[i, :, :201] > 0).any():
+            row[1].set_yscale("log")
         row[2].plot(div.times[-50:], div.distance[i, :, -50:].mean(axis=0), color=INK, marker=".", ls="-", lw=0.8, ms=3)
         row[2].ticklabel_format(useOffset=False)
         if div.loss is not None:
             row[3].plot(div.times, div.loss[i], color=COLOURS["blue"], lw=0.8)
             row[3].set_yscale("log")
-        row[0].set_ylabel(f"condition {i}\ndistance")
-    for ax, title in zip(
-        axes[0], (f"distance, {div.steps:,} steps", "first 200 steps", "last 50 steps", "loss"), strict=True
-    ):
-        ax.set_title(title)
+        titles = (f"condition {i}: distance", "first 200 steps", "last 50 steps", "loss")
+        for ax, title in zip(row, titles, strict=True):
+            ax.set_title(title)
     fig.supxlabel("step")
     return fig
 

@@ -79,6 +79,8 @@ def fraction(holds: np.ndarray) -> str:
     >>> fraction(np.array([True] * 90 + [False] * 10))
     '90 of 100 (83-94 %)'
     """
+    if np.size(holds) == 0:
+        return "0 of 0"
     k, n, low, high = _wilson(holds)
     return f"{k:,} of {n:,} ({100 * low:.0f}-{100 * high:.0f} %)"
 
