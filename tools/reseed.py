@@ -152,6 +152,8 @@ def digest(page: Path, name: str, root: Path = ROOT) -> str:
         content = "\0".join(cell.source for cell in cells if cell.cell_type == "code")
     elif name == "claims":
         own = [asdict(claim) for claim in claims.load() if claim.chapter == page.stem]
+        for claim in own:
+            claim["about"] = {name: limits for name, *limits in claim["about"]}
         content = json.dumps([{key: value for key, value in claim.items() if value != {}} for claim in own])
     elif not (root / name).is_file():
         return ""
