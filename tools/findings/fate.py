@@ -233,16 +233,16 @@ PATHS = RUN | {"lr": 1.0, "networks": 64, "most": 5, "quiet": 8, "start": -500, 
 
 def main() -> None:
     budget = time.monotonic() + float(sys.argv[1]) if len(sys.argv) > 1 else np.inf
+    folder = ROOT / "data" / "findings"
+    for compute, settings in ((burst_paths, PATHS), (burst_onsets, ONSETS), (fitted_networks, FITTED)):
+        if time.monotonic() < budget:
+            findings.make(folder, compute, settings)
     for i in (2, 1, 3, 4, 0):
         for split in SPLITS:
             if time.monotonic() > budget:
                 return
             growth_of(FATE["rates"][i], split, FATE["networks"][i], FATE["steps"], FATE["block"], FATE["seed"])
-    folder = ROOT / "data" / "findings"
     findings.make(folder, long_fate, FATE)
-    findings.make(folder, fitted_networks, FITTED)
-    findings.make(folder, burst_onsets, ONSETS)
-    findings.make(folder, burst_paths, PATHS)
 
 
 if __name__ == "__main__":
