@@ -65,7 +65,7 @@ def survival(found: Stretches) -> tuple[np.ndarray, np.ndarray]:
 def routes(
     period: np.ndarray, lowest: np.ndarray, highest: np.ndarray, modulus: np.ndarray, neutral: float = 0.02
 ) -> np.ndarray:
-    """Which multiplier has left the unit circle when a network that follows a cycle leaves it, as an index into ``ROUTES``.
+    """Which multiplier has left the unit circle before a network leaves the cycle that it follows, as an index into ``ROUTES``.
 
     Parameters
     ----------
@@ -74,12 +74,12 @@ def routes(
     lowest, highest, modulus : ndarray (n, moments)
         The lowest and the highest real multiplier, and the modulus of the largest complex pair.
     neutral : float
-        What a real multiplier may exceed 1 by: drift along flat directions has multipliers about 1.
+        What a multiplier may exceed 1 by in modulus: drift along flat directions has multipliers about 1.
 
     Returns
     -------
     ndarray (n,), int
-        What is furthest outside at the last moment before the first one without a period.
+        What is furthest outside at any moment before the first one without a period.
 
     Examples
     --------
@@ -87,11 +87,11 @@ def routes(
     >>> ROUTES[at[0]]
     'through −1'
     """
-    periodic = np.cumprod(np.asarray(period) > 0, axis=1).sum(axis=1)
-    last = np.maximum(periodic - 1, 0)[:, None]
-    outside = np.stack([-np.asarray(lowest) - 1, np.asarray(modulus) - 1, np.asarray(highest) - 1 - neutral])
-    outside = np.take_along_axis(outside, last[None], axis=2)[..., 0]
-    return np.where(periodic == 0, 4, np.where((outside > 0).any(axis=0), outside.argmax(axis=0), 3))
+    before = np.cumprod(np.asarray(period) > 0, axis=1) > 0
+    outside = np.stack([-np.asarray(lowest), np.asarray(modulus), np.asarray(highest)]) - 1 - neutral
+    furthest = np.where(before, outside, -np.inf).max(axis=-1)
+    seen = before.any(axis=1)
+    return np.where(~seen, 4, np.where((furthest > 0).any(axis=0), furthest.argmax(axis=0), 3))
 
 
 def higher(onset: np.ndarray, control: np.ndarray) -> np.ndarray:
