@@ -33,6 +33,7 @@ import portable_notebooks  # noqa: E402
 import reseed  # noqa: E402
 
 PAGES = portable_notebooks.pages()
+FINDINGS = {path.stem for path in (ROOT / "data" / "findings").glob("*.npz")}
 CHAPTERS = {claim.chapter for claim in claims.load()}
 each = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
@@ -79,7 +80,7 @@ def test_first_cell_brings_the_wheel_of_this_checkout(page, portable, tmp_path):
     named = {name.removeprefix("trajlib/_data/") for name in zipfile.ZipFile(wheel).namelist() if "/_data/" in name}
     page_text = page.read_text(encoding="utf-8")
     assert any(name.startswith("mnist/") for name in named) == ("bundled_sweep" in page_text)
-    findings = set(re.findall(r"findings\.load\(\W(\w+)", page_text))
+    findings = {name for name in FINDINGS if f'"{name}"' in page_text}
     assert {name for name in named if name.startswith("findings/")} == {
         f"findings/{f}.{end}" for f in findings for end in ("json", "npz")
     }

@@ -21,7 +21,6 @@ from nbformat.v4 import new_markdown_cell
 
 MNIST, FINDINGS, ROBUSTNESS = "data/mnist", "data/findings", "data/robustness"
 """What a page brings only as far as it reads it."""
-FINDING = re.compile(r"\bfindings\.load\(\"(\w+)\"\)")
 
 # What is left of MyST or of the book's own elements; code between backticks can hold none of it.
 FOREIGN = re.compile(r"^(?:`{3,}|:{3,})\{.*|^\([\w-]+\)=|\{[a-z]+(?::[a-z]+)?\}`.*|</?[a-z]+-[a-z-]+.*", re.MULTILINE)
@@ -45,11 +44,9 @@ def build_wheel(folder: Path, page: Path) -> Path:
     if not needs(page).mnist:
         del included[MNIST]
     del included[FINDINGS], included[ROBUSTNESS]
-    read = [
-        f"findings/{name}.{end}"
-        for name in FINDING.findall(page.read_text(encoding="utf-8"))
-        for end in ("json", "npz")
-    ]
+    text = page.read_text(encoding="utf-8")
+    used = [path.stem for path in sorted((ROOT / FINDINGS).glob("*.npz")) if f'"{path.stem}"' in text]
+    read = [f"findings/{name}.{end}" for name in used for end in ("json", "npz")]
     read += [f"robustness/{page.stem}.json"] * (ROOT / ROBUSTNESS / f"{page.stem}.json").is_file()
     included |= {f"data/{name}": f"trajlib/_data/{name}" for name in read}
     (wheel,) = WheelBuilder(str(ROOT), config=config).build(directory=str(folder), versions=["standard"])
