@@ -6,8 +6,7 @@ import numpy as np
 from scipy.stats import gaussian_kde
 
 from ...series.expansion import ExpansionFit
-from ..conditions import Check, at_most, between, share
-from ..conditions import fraction as of_some
+from ..conditions import Check, at_most, between, fraction, share
 
 __all__ = [
     "asymptotic_oscillation",
@@ -32,11 +31,6 @@ REPORTED = 0.33
 """The paper's mean exponent for small radii."""
 WINDOW = 200
 """Last steps in which a period is looked for."""
-
-
-def fraction(holds: np.ndarray) -> str:
-    """How many fulfil something, also where there are none to ask."""
-    return of_some(holds) if len(holds) else "0 of 0"
 
 
 def of_kept(fit: ExpansionFit) -> tuple[float, float, float, int]:
