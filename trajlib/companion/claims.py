@@ -203,7 +203,7 @@ class Ledger:
         Returns
         -------
         Verdict
-            "reproduced" if all hold, "partly" if some do, "not reproduced" if none does; see :func:`of_runs`.
+            "reproduced" if all hold, "partly" if some do, "not reproduced" if none does: that of nine in ten of all runs, else "partly".
 
         Raises
         ------

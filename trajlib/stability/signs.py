@@ -37,8 +37,8 @@ def growth_by_sign(
     Returns
     -------
     dict of str to ndarray (n, k, r)
-        "both", "positive" (negative curvature set to zero) and "negative". That "both" agrees with :func:`tangent` tells whether the times
-        are dense enough.
+        "both", "positive" (negative curvature set to zero) and "negative". That "both" agrees with
+        :func:`~trajlib.stability.tangent` tells whether the times are dense enough.
 
     Raises
     ------
