@@ -37,16 +37,16 @@ WATCHED = ("trajlib", "data")
 CLAIMS, PINS = "data/claims.yml", "constraints.txt"
 PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "torch")
 
-# Cells put before and after those of the chapter: they see which files are opened and which modules are there in the end.
+# Cells put before and after those of the chapter: they see which files are opened and which modules are there in the end. A line for each:
+# nbclient looks for carriage returns in what is printed, in a time that goes with the square of the length of a line.
 BEFORE = """
 import os as _os, sys as _sys
 _opened = set()
 _sys.addaudithook(lambda event, of: event == "open" and isinstance(of[0], (str, _os.PathLike)) and _opened.add(_os.path.realpath(of[0])))
 """
 AFTER = """
-import json as _json
 _opened |= {_os.path.realpath(m.__file__) for m in list(_sys.modules.values()) if getattr(m, "__file__", None)}
-print(_json.dumps(sorted(_opened)))
+print(*sorted(_opened), sep="\\n")
 """
 CELL = "```{{code-cell}} ipython3\n{}\n```\n"
 
@@ -119,7 +119,7 @@ def executed(name: str, text: str, root: Path = ROOT) -> tuple[list[dict], list[
 def read_by(notebook: NotebookNode, root: Path) -> list[str]:
     """The watched files that an executed notebook has read, by the output of its last cell."""
     root = root.resolve()
-    paths = [Path(path) for path in json.loads(notebook.cells[-1].outputs[0]["text"])]
+    paths = [Path(path) for path in notebook.cells[-1].outputs[0]["text"].splitlines()]
     names = [path.relative_to(root).as_posix() for path in paths if path.is_file() and path.is_relative_to(root)]
     return [name for name in names if name.split("/")[0] in WATCHED and "__pycache__" not in name and name != CLAIMS]
 
@@ -152,6 +152,8 @@ def digest(page: Path, name: str, root: Path = ROOT) -> str:
         content = "\0".join(cell.source for cell in cells if cell.cell_type == "code")
     elif name == "claims":
         own = [asdict(claim) for claim in claims.load() if claim.chapter == page.stem]
+        for claim in own:
+            claim["about"] = {name: limits for name, *limits in claim["about"]}
         content = json.dumps([{key: value for key, value in claim.items() if value != {}} for claim in own])
     elif not (root / name).is_file():
         return ""

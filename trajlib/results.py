@@ -31,7 +31,8 @@ FORMAT = 1
 HEADER = "result.json"
 PARAMETER = "parameter"
 HOME = {
-    "companion.claims": "Claim Finding Share",
+    "companion.claims": "Claim Finding",
+    "companion.conditions": "Condition",
     "companion.golden": "GoldenRun",
     "embedding.clocks": "CharacteristicTime Decorrelation",
     "embedding.scaling": "EmbeddedCopies Embedding",

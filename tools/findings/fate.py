@@ -1,7 +1,7 @@
 """Long-time fate at the edge of stability: which networks are chaotic when, up to 100,000 steps, over splits and learning rates; and what
 distinguishes a network that is about to burst into chaos from one that is not.
 
-fate.py            # data/findings/long_fate.*, burst_onsets.*, burst_paths.*; takes about a quarter of an hour on two cores
+fate.py            # data/findings/long_fate.*, fitted_networks.*, burst_onsets.*, burst_paths.*; twenty minutes on two cores
 fate.py SECONDS    # only as much as fits into this time; the next call goes on (finished parts lie in _build/findings)
 """
 
@@ -83,6 +83,22 @@ def onsets(growth: np.ndarray, before: int, after: int, first: int) -> tuple[np.
     return np.argwhere(begins), np.argwhere(calm & still & inside)
 
 
+def fitted_networks(lr, networks, splits, steps, block, seed) -> dict:
+    """First block at whose end the loss is below ln 2 / n, so that no training flower can be wrong (-1: never), and chaos after it.
+
+    Blocks of 1,000 steps count as chaotic above 0.01, as in :func:`long_fate`; the loss is looked at every ``block`` steps.
+    """
+    first, chaotic = [], []
+    for split in splits:
+        gd = tl.GradientDescent(NET, tl.iris(split_seed=split), lr=lr)
+        loss = tl.train(gd, NET.init(networks, seed=seed), steps, every=block, record=("loss",)).loss[:, 1:]
+        below = loss < np.log(2) / len(gd.task.y)
+        first.append(np.where(below.any(axis=1), below.argmax(axis=1), -1))
+        growth = growth_of(lr, split, networks, steps, block, seed)["growth"]
+        chaotic.append(growth.reshape(networks, steps // 1000, -1).mean(axis=2) > 0.01)
+    return {"first": np.array(first, dtype=np.int16), "chaotic": np.packbits(np.array(chaotic), axis=-1)}
+
+
 FEATURES = (
     "loss",
     "swing of the loss",
@@ -141,17 +157,21 @@ def burst_onsets(lr, networks, splits, steps, block, seed, most, lags, quiet) ->
         pairs = matched(split, lr, networks, steps, block, seed, quiet)[:most]
         if not pairs:
             continue
-        path = tl.train(gd, NET.init(networks, seed=seed), steps, every=block, record=("weights",)).weights
         burst, when, other = np.array(pairs).T
-        at = [[features(gd, path[who, when - lag // block]) for lag in lags] for who in (burst, other)]
+        w0, among = NET.init(networks, seed=seed), np.arange(len(burst))
+        path, quietly = (
+            tl.train(gd, w0[who], int(when.max()) * block, every=block, record=("weights",)).weights
+            for who in (burst, other)
+        )
+        at = [[features(gd, p[among, when - lag // block]) for lag in lags] for p in (path, quietly)]
         kept["split"].append(np.full(len(pairs), split))
         kept["step"].append(when * block)
         kept["networks"].append(np.stack([burst, other], axis=1))
         kept["onset"].append(np.stack([f for f, _ in at[0]], 1))
         kept["control"].append(np.stack([f for f, _ in at[1]], 1))
         kept["hardest"].append(np.stack([at[0][-1][1], at[1][-1][1]], 1))
-        kept["earlier"].append(features(gd, path[burst, when - 2 * quiet])[0])
-    return {
+        kept["earlier"].append(features(gd, path[among, when - 2 * quiet])[0])
+    return {"names": np.array(FEATURES)} | {
         name: np.concatenate(v).astype(np.float32 if name in ("onset", "control", "earlier") else np.int32)
         for name, v in kept.items()
     }
@@ -169,8 +189,9 @@ def burst_paths(lr, networks, splits, steps, block, seed, most, quiet, start, st
             continue
         burst, when, other = np.array(pairs).T
         both, twice = np.concatenate([burst, other]), np.tile(when, 2)
-        path = tl.train(gd, NET.init(networks, seed=seed), steps, every=block, record=("weights",)).weights
-        w = path[both, twice + start // block]
+        w0, begin = NET.init(networks, seed=seed)[both], twice * block + start
+        path = tl.train(gd, w0, int(begin.max()), every=block, record=("weights",)).weights
+        w = path[np.arange(len(both)), begin // block]
         found: dict[str, list] = {name: [] for name in kept if name not in ("split", "step")}
         for _ in moments:
             here = tl.train(gd, w, 64, record=("weights", "loss"))
@@ -205,21 +226,23 @@ FATE = RUN | {
     "thresholds": [0.003, 0.01, 0.02, 0.05],
     "after": 5000,
 }
+FITTED = RUN | {"lr": 1.0, "networks": 64}
 ONSETS = RUN | {"lr": 1.0, "networks": 64, "most": 20, "lags": [1000, 250, 0], "quiet": 8}
 PATHS = RUN | {"lr": 1.0, "networks": 64, "most": 5, "quiet": 8, "start": -500, "stop": 250, "every": 25}
 
 
 def main() -> None:
-    budget = time.monotonic() + 6 * float(sys.argv[1]) if len(sys.argv) > 1 else np.inf
+    budget = time.monotonic() + float(sys.argv[1]) if len(sys.argv) > 1 else np.inf
+    folder = ROOT / "data" / "findings"
+    for compute, settings in ((burst_paths, PATHS), (burst_onsets, ONSETS), (fitted_networks, FITTED)):
+        if time.monotonic() < budget:
+            findings.make(folder, compute, settings)
     for i in (2, 1, 3, 4, 0):
         for split in SPLITS:
             if time.monotonic() > budget:
                 return
             growth_of(FATE["rates"][i], split, FATE["networks"][i], FATE["steps"], FATE["block"], FATE["seed"])
-    folder = ROOT / "data" / "findings"
     findings.make(folder, long_fate, FATE)
-    findings.make(folder, burst_onsets, ONSETS)
-    findings.make(folder, burst_paths, PATHS)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Stretches", "stretches", "survival"]
+__all__ = ["ROUTES", "Stretches", "higher", "resampled", "routes", "stretches", "survival"]
+
+ROUTES = ("through −1", "a complex pair", "through 1", "still inside", "no cycle seen")
+"""How a cycle can have lost its stability."""
 
 
 class Stretches(NamedTuple):
@@ -57,3 +60,48 @@ def survival(found: Stretches) -> tuple[np.ndarray, np.ndarray]:
     ended = np.array([((found.lengths == end) & found.complete).sum() for end in ends])
     share = np.cumprod(1 - ended / at_risk) if len(ends) else np.empty(0)
     return np.concatenate([[0], ends]).astype(int), np.concatenate([[1.0], share])
+
+
+def routes(
+    period: np.ndarray, lowest: np.ndarray, highest: np.ndarray, modulus: np.ndarray, neutral: float = 0.02
+) -> np.ndarray:
+    """Which multiplier has left the unit circle before a network leaves the cycle that it follows, as an index into ``ROUTES``.
+
+    Parameters
+    ----------
+    period : ndarray (n, moments)
+        Of the cycle at each moment, 0 where there is none.
+    lowest, highest, modulus : ndarray (n, moments)
+        The lowest and the highest real multiplier, and the modulus of the largest complex pair.
+    neutral : float
+        What a multiplier may exceed 1 by in modulus: drift along flat directions has multipliers about 1.
+
+    Returns
+    -------
+    ndarray (n,), int
+        What is furthest outside at any moment before the first one without a period.
+
+    Examples
+    --------
+    >>> at = routes(np.array([[2, 2, 0]]), np.array([[-0.9, -1.2, 0.5]]), np.ones((1, 3)), np.zeros((1, 3)))
+    >>> ROUTES[at[0]]
+    'through −1'
+    """
+    before = np.cumprod(np.asarray(period) > 0, axis=1) > 0
+    outside = np.stack([-np.asarray(lowest), np.asarray(modulus), np.asarray(highest)]) - 1 - neutral
+    furthest = np.where(before, outside, -np.inf).max(axis=-1)
+    seen = before.any(axis=1)
+    return np.where(~seen, 4, np.where((furthest > 0).any(axis=0), furthest.argmax(axis=0), 3))
+
+
+def higher(onset: np.ndarray, control: np.ndarray) -> np.ndarray:
+    """Share of the pairs (n, ...) in which the first is higher, ties counted by half: 0.5 where it says nothing."""
+    return (onset > control).mean(axis=0) + (onset == control).mean(axis=0) / 2
+
+
+def resampled(onset: np.ndarray, control: np.ndarray, of: np.ndarray, draws: np.random.Generator) -> np.ndarray:
+    """:func:`higher` of a bootstrap sample that draws whole networks, ``of`` (n,), since bursts of one network are not independent."""
+    names, which = np.unique(of, return_inverse=True)
+    members = [np.flatnonzero(which == k) for k in range(len(names))]
+    rows = np.concatenate([members[k] for k in draws.integers(len(names), size=len(names))])
+    return higher(onset[rows], control[rows])

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from .._files import data_file
 from ..results import Result
 from . import shown
 from .conditions import Check, Condition, Share, at_least, at_most, between, fraction, reaches, share
-from .variations import Outcome, recorded
+from .variations import recorded
 
 __all__ = [
     "VERDICTS",
@@ -54,9 +54,23 @@ MAJORITY = 0.9
 
 
 @dataclass(frozen=True)
-class Claim(Result, axes={"": "id chapter paper where claim reported about"}):
-    """One claim of a paper: id, chapter, paper (bibliography key), where in it, the claim in our words, the value it reports if any, and
-    the range of each parameter of the chapter that it is about."""
+class Claim(Result, axes={"": "id chapter paper where claim reported"}):
+    """One claim of a paper.
+
+    Attributes
+    ----------
+    id, chapter : str
+    paper : str
+        Key in the bibliography.
+    where : str
+        Section or figure of the paper.
+    claim : str
+        In our words.
+    reported : str, optional
+        The value that the paper states, if any.
+    about : tuple of (str, float, float)
+        Parameters of the chapter, and the range that the claim is about.
+    """
 
     id: str
     chapter: str
@@ -64,11 +78,11 @@ class Claim(Result, axes={"": "id chapter paper where claim reported about"}):
     where: str
     claim: str
     reported: str | None = None
-    about: dict[str, tuple[float, float]] = field(default_factory=dict)
+    about: tuple[tuple[str, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
-class Finding(Result, axes={"": "claim verdict measured conditions depends_on_seed alone outcomes"}):
+class Finding(Result, axes={"": "claim verdict measured depends_on_seed alone"}):
     """What came of checking a claim.
 
     Attributes
@@ -84,8 +98,8 @@ class Finding(Result, axes={"": "claim verdict measured conditions depends_on_se
         Whether another seed can change the verdict of this run.
     alone : str
         The verdict of this run.
-    outcomes : tuple of Outcome
-        What the recorded runs have found.
+    runs : tuple of (str, int)
+        Verdicts, and how many runs have them, this one among them.
     """
 
     claim: Claim
@@ -94,12 +108,7 @@ class Finding(Result, axes={"": "claim verdict measured conditions depends_on_se
     conditions: tuple[tuple[str, Condition], ...]
     depends_on_seed: bool = False
     alone: str = ""
-    outcomes: tuple[Outcome, ...] = ()
-
-    @property
-    def counted(self) -> Counter:
-        """How many runs, this one among them, have which verdict."""
-        return Counter([self.alone, *(outcome.verdict for outcome in self.outcomes)])
+    runs: tuple[tuple[str, int], ...] = ()
 
 
 def load(chapter: str | None = None) -> tuple[Claim, ...]:
@@ -110,7 +119,11 @@ def load(chapter: str | None = None) -> tuple[Claim, ...]:
     ValueError
         If the chapter has none.
     """
-    claims = tuple(Claim(**entry) for entry in yaml.safe_load(data_file("claims.yml").read_text(encoding="utf-8")))
+    listed = yaml.safe_load(data_file("claims.yml").read_text(encoding="utf-8"))
+    claims = tuple(
+        Claim(**entry | {"about": tuple((name, *limits) for name, limits in entry.get("about", {}).items())})
+        for entry in listed
+    )
     if chapter is None:
         return claims
     own = tuple(claim for claim in claims if claim.chapter == chapter)
@@ -169,7 +182,7 @@ class Ledger:
         self._claims = {claim.id: claim for claim in load(chapter)}
         self._findings: dict[str, Finding] = {}
         self._recorded = recorded(chapter)
-        missing = {name for claim in self._claims.values() for name in claim.about} - set(parameters)
+        missing = {name for claim in self._claims.values() for name, *_ in claim.about} - set(parameters)
         if parameters and missing:
             raise TypeError(f"claims of chapter {chapter!r} are about {', '.join(sorted(missing))} too: give a value")
 
@@ -230,7 +243,7 @@ class Ledger:
         """What a claim is about, if that is not how the chapter is run."""
         parts = [
             f"it is about {name} from {low:g} to {high:g}, and this run has {self.parameters[name]:g}"
-            for name, (low, high) in claim.about.items()
+            for name, low, high in claim.about
             if name in self.parameters and not low <= self.parameters[name] <= high
         ]
         return f"Not testable here: {'; '.join(parts)}." if parts else ""
@@ -238,10 +251,12 @@ class Ledger:
     def _enter(self, claim, alone, measured, conditions, depends_on_seed) -> Verdict:
         if claim not in self._claims:
             raise ValueError(f"chapter {self.chapter!r} has no claim {claim!r}; it has {', '.join(self._claims)}")
-        outcomes = () if alone == "not testable" else self._recorded.get(claim, ())
-        counted = Counter([alone, *(outcome.verdict for outcome in outcomes)])
+        counted = Counter([alone])
+        if alone != "not testable":
+            counted.update(outcome.verdict for outcome in self._recorded.get(claim, ()))
+        runs = tuple((verdict, counted[verdict]) for verdict in VERDICTS if counted[verdict])
         self._findings[claim] = Finding(
-            self._claims[claim], of_runs(counted), measured, conditions, depends_on_seed, alone, outcomes
+            self._claims[claim], of_runs(counted), measured, conditions, depends_on_seed, alone, runs
         )
         return Verdict(self._findings[claim].verdict, claim)
 
@@ -265,7 +280,7 @@ class Ledger:
             "text/plain": "\n".join(
                 f"{f.verdict:>15}  {f.claim.claim}  [{shown.in_runs(f)}; {f.measured}]" for f in findings
             ),
-            "text/html": shown.ledger(findings),
+            "text/html": shown.ledger(findings, self._recorded),
         }
         return displayed, {KEY: {"chapter": self.chapter, "findings": [carried(f) for f in findings]}}
 
@@ -282,7 +297,7 @@ def carried(finding: Finding) -> dict:
     ]  # fmt: skip
     return {
         "claim": finding.claim.id, "verdict": finding.verdict, "alone": finding.alone, "measured": finding.measured,
-        "conditions": conditions, "depends_on_seed": finding.depends_on_seed, "runs": dict(finding.counted),
+        "conditions": conditions, "depends_on_seed": finding.depends_on_seed, "runs": dict(finding.runs),
     }  # fmt: skip
 
 

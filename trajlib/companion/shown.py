@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .variations import KINDS, Part
+from .variations import KINDS, Outcome, Part
 
 if TYPE_CHECKING:
     from .claims import Finding
@@ -45,11 +45,10 @@ def chip(verdict: str, count: str = "") -> str:
 
 
 def in_runs(finding: Finding) -> str:
-    """In how many of the runs the claim holds, in words."""
-    if finding.alone == "not testable":
-        return "not tested"
-    runs = sum(finding.counted.values()) - finding.counted["not testable"]
-    return f"holds in {finding.counted['reproduced']} of {runs}" if runs > 1 else "one run"
+    """In how many of the runs in which it could be tested the claim holds, in words."""
+    runs = dict(finding.runs)
+    tested = sum(runs.values()) - runs.get("not testable", 0)
+    return f"holds in {runs.get('reproduced', 0)} of {tested}" if tested > 1 else "one run" if tested else "not tested"
 
 
 def strip(dots: Sequence[Dot], label: str) -> str:
@@ -126,10 +125,10 @@ def _number(value: float) -> str:
     return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e").replace("-", "−")
 
 
-def ledger(findings: Iterable[Finding]) -> str:
-    """All findings, one box each, with a key to the marks."""
+def ledger(findings: Iterable[Finding], recorded: Mapping[str, Sequence[Outcome]]) -> str:
+    """All findings, one box each, with what other runs have found, by claim, and a key to the marks."""
     findings = list(findings)
-    kinds = [kind for kind in KINDS if any(o.kind == kind for f in findings for o in f.outcomes)]
+    kinds = [kind for kind in KINDS if any(o.kind == kind for f in findings for o in recorded.get(f.claim.id, ()))]
     key = "".join(
         f'<span><svg viewBox="-8 -8 16 16" width="16" height="16" aria-hidden="true">{_mark(kind, True)}</svg>{WORDS[kind]}</span> '
         for kind in ["this run", *kinds]
@@ -138,27 +137,28 @@ def ledger(findings: Iterable[Finding]) -> str:
         '<p class="tl-key">One mark a run: filled where the condition holds, which is the shaded range. '
         f"A strip shows the part of a claim that holds least often. {key}</p>"
     )
-    return f'<div class="tl-ledger">{said if kinds else ""}{"".join(_box(f) for f in findings)}</div>'
+    boxes = "".join(_box(f, recorded.get(f.claim.id, ()) if f.conditions else ()) for f in findings)
+    return f'<div class="tl-ledger">{said if kinds else ""}{boxes}</div>'
 
 
-def _box(finding: Finding) -> str:
+def _box(finding: Finding, outcomes: Sequence[Outcome]) -> str:
     claim = finding.claim
-    strips = {text: _dots(finding, text) for text, _ in finding.conditions}
+    strips = {text: _dots(finding, outcomes, text) for text, _ in finding.conditions}
     worst = min(strips, key=lambda text: sum(d.part.holds for d in strips[text]), default=None)
     where = html.escape(claim.where) + (f"; reported: {html.escape(claim.reported)}" if claim.reported else "")
-    flag = " <small>depends on the seed</small>" if finding.depends_on_seed and not finding.outcomes else ""
-    count = "" if finding.alone == "not testable" or not finding.outcomes else f" <small>{in_runs(finding)}</small>"
+    flag = " <small>depends on the seed</small>" if finding.depends_on_seed and not outcomes else ""
+    count = "" if not outcomes else f" <small>{in_runs(finding)}</small>"
     main = (
         f'{strip(strips[worst], worst)}<small class="tl-part">{html.escape(worst)}</small>'
-        if worst and finding.outcomes
+        if worst and outcomes
         else ""
     )
-    others = {text: strip(dots, text) for text, dots in strips.items() if finding.outcomes and text != worst}
+    others = {text: strip(dots, text) for text, dots in strips.items() if outcomes and text != worst}
     parts = "".join(
         f"<li>{'yes' if condition.holds else 'no'}: {html.escape(text)}{others.get(text, '')}</li>"
         for text, condition in finding.conditions
     )
-    failing = [o for o in finding.outcomes if o.verdict != "reproduced"]
+    failing = [o for o in outcomes if o.verdict != "reproduced"]
     listed = "".join(f"<li>{html.escape(o.name)}: {o.verdict}. {html.escape(o.measured)}</li>" for o in failing)
     runs = (
         f"<details><summary>The runs in which it does not hold ({len(failing)})</summary><ul>{listed}</ul></details>"
@@ -175,10 +175,10 @@ def _box(finding: Finding) -> str:
     )
 
 
-def _dots(finding: Finding, text: str) -> list[Dot]:
+def _dots(finding: Finding, outcomes: Sequence[Outcome], text: str) -> list[Dot]:
     own = dict(finding.conditions)[text]
     finite = [None if np.isinf(limit) else float(limit) for limit in (own.low, own.high)]
-    others = [Dot(o.kind, o.name, o.parts[text]) for o in finding.outcomes if text in o.parts]
+    others = [Dot(o.kind, o.name, o.parts[text]) for o in outcomes if text in o.parts]
     return [*others, Dot("this run", "this page", Part(own.holds, own.value, *finite))]
 
 

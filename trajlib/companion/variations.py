@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from .._files import data_file
-from ..results import Result
 
 __all__ = ["KINDS", "Outcome", "Part", "Variation", "declared", "record", "recorded"]
 
@@ -21,8 +19,7 @@ KINDS = ("seed", "split", "length", "parameter", "equal time")
 """What a variation varies; "equal time" has another learning rate at the same learning rate x steps."""
 
 
-@dataclass(frozen=True)
-class Variation(Result, axes={"": "kind settings"}):
+class Variation(NamedTuple):
     """One way to run a chapter: what it varies, and the parameters of the chapter that it sets.
 
     Attributes
@@ -45,8 +42,7 @@ class Variation(Result, axes={"": "kind settings"}):
         )
 
 
-@dataclass(frozen=True)
-class Part(Result, axes={"": "holds value low high"}):
+class Part(NamedTuple):
     """How a part of a claim came out in one run: as in :class:`~trajlib.companion.claims.Condition`."""
 
     holds: bool
@@ -55,8 +51,7 @@ class Part(Result, axes={"": "holds value low high"}):
     high: float | None
 
 
-@dataclass(frozen=True)
-class Outcome(Result, axes={"": "kind name verdict measured parts"}):
+class Outcome(NamedTuple):
     """What one run has found about one claim: its verdict, the numbers in words, and each part of the claim."""
 
     kind: str
