@@ -24,6 +24,21 @@ CHANGED = (
 )
 
 
+FIGURE = re.compile(r'<figure class="align-default"( tabindex="0" id="[^"]*">\s*<img [^>]*?src="([^"]+\.png)")')
+NARROW = 720
+"""Pixels: a picture that is no wider is one of stacked panels, and can be read at the width of a phone."""
+
+
+def with_narrow_figures(page: str, folder: Path) -> str:
+    """Mark the figures that need not scroll on a phone."""
+
+    def marked(found: re.Match) -> str:
+        with Image.open(folder / found[2]) as picture:
+            return f'<figure class="align-default tl-narrow"{found[1]}' if picture.width <= NARROW else found[0]
+
+    return FIGURE.sub(marked, page)
+
+
 ENTRY = re.compile(r'class="toc-h2 nav-item toc-entry"><a class="[^"]*" href="(#[^"]+)">(.*?)</a>', re.DOTALL)
 
 
@@ -55,6 +70,7 @@ def finish(app, exception) -> None:
             text = re.sub(pattern, "", text)
         for pattern, replacement in (*CHANGED, version):
             text = re.sub(pattern, replacement, text)
+        text = with_narrow_figures(text, page.parent)
         if "tl-contents" not in text:
             text = with_contents(text)
         if text != before:
