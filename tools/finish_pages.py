@@ -24,17 +24,22 @@ CHANGED = (
 )
 
 
-FIGURE = re.compile(r'<figure class="align-default"( tabindex="0" id="[^"]*">\s*<img [^>]*?src="([^"]+\.png)")')
+FIGURE = re.compile(
+    r'<figure class="align-default"(?P<anchor> tabindex="0" id="[^"]*">\s*)<img (?P<words>[^>]*?src="(?P<file>[^"]+\.png)")'
+)
 NARROW = 720
 """Pixels: a picture that is no wider is one of stacked panels, and can be read at the width of a phone."""
 
 
-def with_narrow_figures(page: str, folder: Path) -> str:
-    """Mark the figures that need not scroll on a phone."""
+def with_light_figures(page: str, folder: Path) -> str:
+    """Figures are loaded as the reader comes near them, in a place kept for them; those that need not scroll on a phone are marked."""
 
     def marked(found: re.Match) -> str:
-        with Image.open(folder / found[2]) as picture:
-            return f'<figure class="align-default tl-narrow"{found[1]}' if picture.width <= NARROW else found[0]
+        with Image.open(folder / found["file"]) as picture:
+            width, height = picture.size
+        narrow = " tl-narrow" if width <= NARROW else ""
+        size = f'loading="lazy" width="{width}" height="{height}"'
+        return f'<figure class="align-default{narrow}"{found["anchor"]}<img {size} {found["words"]}'
 
     return FIGURE.sub(marked, page)
 
@@ -70,7 +75,7 @@ def finish(app, exception) -> None:
             text = re.sub(pattern, "", text)
         for pattern, replacement in (*CHANGED, version):
             text = re.sub(pattern, replacement, text)
-        text = with_narrow_figures(text, page.parent)
+        text = with_light_figures(text, page.parent)
         if "tl-contents" not in text:
             text = with_contents(text)
         if text != before:
