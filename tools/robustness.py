@@ -10,7 +10,6 @@ where that has changed, one run that gives the same numbers again shows that the
 import datetime
 import hashlib
 import json
-import os
 import platform
 import re
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 import reseed
 from contents import ROOT, chapters
 
+from trajlib._files import write
 from trajlib.companion.variations import Variation, declared
 
 FOLDER = ROOT / "data" / "robustness"
@@ -42,11 +42,9 @@ def load(chapter: str) -> dict:
 def save(chapter: str, record: dict) -> None:
     """Write a record, sealed, in place of the one before."""
     FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"{chapter}.json"
     content = {key: value for key, value in record.items() if key != "sha256"}
     text = json.dumps(content | {"sha256": reseed.seal(content)}, indent=1, sort_keys=True, ensure_ascii=False)
-    path.with_suffix(".part").write_text(text + "\n", encoding="utf-8")
-    os.replace(path.with_suffix(".part"), path)
+    write(FOLDER / f"{chapter}.json", (text + "\n").encode())
 
 
 def chapter_state(page: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import inspect
+import io
 import json
 import platform
 import time
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .._files import data_file
+from .._files import data_file, write
 
 __all__ = ["Arrays", "load", "make"]
 
@@ -46,12 +47,19 @@ def load(name: str) -> Arrays:
     ValueError
         If the arrays are not those that the manifest speaks of.
     """
-    content = data_file(f"findings/{name}.npz").read_bytes()
-    manifest = json.loads(data_file(f"findings/{name}.json").read_text(encoding="utf-8"))
-    if hashlib.sha256(content).hexdigest() != manifest["sha256"]:
+    found = _read(data_file(f"findings/{name}.npz"), data_file(f"findings/{name}.json"))
+    if found is None:
         raise ValueError(f"findings/{name}.npz is not what its manifest speaks of; make findings writes both anew")
-    with np.load(data_file(f"findings/{name}.npz"), allow_pickle=False) as arrays:
-        return Arrays({key: arrays[key] for key in arrays.files}, manifest)
+    return found
+
+
+def _read(arrays: Path, described: Path) -> Arrays | None:
+    """What is in two files; None if the arrays are not those that the manifest speaks of."""
+    content, manifest = arrays.read_bytes(), json.loads(described.read_text(encoding="utf-8"))
+    if hashlib.sha256(content).hexdigest() != manifest["sha256"]:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as there:
+        return Arrays({key: there[key] for key in there.files}, manifest)
 
 
 def make(folder: str | Path, compute: Callable[..., Mapping[str, np.ndarray]], settings: Mapping[str, Any]) -> Arrays:
@@ -74,15 +82,13 @@ def make(folder: str | Path, compute: Callable[..., Mapping[str, np.ndarray]], s
     made_by = json.loads(json.dumps(made_by))
     arrays, described = folder / f"{name}.npz", folder / f"{name}.json"
     if arrays.is_file() and described.is_file():
-        manifest = json.loads(described.read_text(encoding="utf-8"))
-        same_content = hashlib.sha256(arrays.read_bytes()).hexdigest() == manifest["sha256"]
-        if same_content and {key: manifest[key] for key in made_by} == made_by:
-            with np.load(arrays, allow_pickle=False) as there:
-                return Arrays({key: there[key] for key in there.files}, manifest)
+        there = _read(arrays, described)
+        if there is not None and {key: there.manifest[key] for key in made_by} == made_by:
+            return there
     began = time.perf_counter()
     found = {key: np.asarray(value) for key, value in compute(**settings).items()}
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(arrays, allow_pickle=False, **found)
+    write(arrays, lambda file: np.savez_compressed(file, allow_pickle=False, **found))
     manifest = made_by | {
         "finding": name,
         "date": datetime.date.today().isoformat(),
@@ -90,5 +96,5 @@ def make(folder: str | Path, compute: Callable[..., Mapping[str, np.ndarray]], s
         "versions": {"python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES},
         "sha256": hashlib.sha256(arrays.read_bytes()).hexdigest(),
     }
-    described.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write(described, (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
     return Arrays(found, manifest)
