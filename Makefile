@@ -65,7 +65,7 @@ bench: $(VENV)/.installed-bench  ## run benchmarks/*.py, which write data/benchm
 
 mnist: $(VENV)/.installed-test  ## run the MNIST sweeps into data/mnist (stop it at any time, it goes on from there); DEVICE=cuda
 	$(PY) tools/mnist_sweep.py subset
-	$(PY) tools/mnist_sweep.py full
+	$(PY) tools/mnist_sweep.py transition
 	$(PY) tools/mnist_sweep.py paper $(if $(DEVICE),--device $(DEVICE))
 
 clean:  ## remove everything that was built; .venv stays

@@ -19,6 +19,7 @@ from _timing import interleaved, spread, write
 from torch import nn
 
 import trajlib as tl
+from trajlib.engines.sparse.run import SparseRun
 from trajlib.engines.torch.run import TorchRun
 from trajlib.tasks.mnist import FILES, cache_folder, mnist
 
@@ -52,8 +53,22 @@ def setting(n: int):
 
 
 def trajlib_torch(gd, w0):
-    """The engine as train() drives it."""
-    run = TorchRun(gd.problem, w0, None, steps=1 << 20, every=1, record=frozenset({"loss"}))
+    """The torch engine as train() drives it."""
+    return driven(TorchRun(gd.problem, w0, None, steps=1 << 20, every=1, record=frozenset({"loss"})))
+
+
+def trajlib_sparse(gd, w0):
+    """The engine that train() takes for images, on as many threads."""
+    return driven(
+        SparseRun(
+            gd.problem, w0, None, steps=1 << 20, every=1, record=frozenset({"loss"}), threads=torch.get_num_threads()
+        )
+    )
+
+
+def driven(run):
+    """Steps of a run."""
+    run.prepare()
     done = 0
 
     def step():
@@ -113,6 +128,7 @@ def pytorch_vmap(gd, w0):
 
 IMPLEMENTATIONS = {
     "trajlib": ("trajlib, torch engine", trajlib_torch),
+    "trajlib_sparse": ("trajlib, sparse engine", trajlib_sparse),
     "pytorch_loop": ("PyTorch, the usual loop", pytorch_loop),
     "pytorch_vmap": ("PyTorch, vmap(grad)", pytorch_vmap),
 }

@@ -54,7 +54,7 @@ class Trajectories(
     steps : int
         Steps done.
     engine : str
-        What ran: ``"cpu"``, ``"torch"`` or ``"generic"``.
+        What ran: ``"cpu"``, ``"sparse"``, ``"torch"`` or ``"generic"``.
     device : str
         Where, in words.
     weights_every : int or None
@@ -197,9 +197,10 @@ def train(
 
     Other Parameters
     ----------------
-    engine : {"auto", "cpu", "torch", "generic"}
-        ``cpu`` is bit-reproducible. ``auto`` takes it up to 20,000 parameters. ``generic`` takes any map: it calls it, or compiles it into
-        its own loop where it is Numba's.
+    engine : {"auto", "cpu", "sparse", "torch", "generic"}
+        ``cpu`` is bit-reproducible. ``auto`` takes it up to 20,000 parameters. ``sparse`` has the same bits, and is for wide networks on
+        inputs that are mostly 0, such as images. ``generic`` takes any map: it calls it, or compiles it into its own loop where it is
+        Numba's.
     device : str, optional
         A torch device such as ``"cuda"``.
     dtype : {"float64", "float32"}

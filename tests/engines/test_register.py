@@ -70,7 +70,8 @@ def test_what_auto_takes():
     own = tl.DiagonalNetwork(np.eye(2), np.ones(2))
     wide = tl.Task("wide", np.zeros((2, 784)), np.array([0, 1]))
     large = tl.GradientDescent(tl.Perceptron(784, 40, 2), wide)
-    assert [pick(GD), pick(large), pick(own)] == ["cpu", "torch", "generic"]
+    full = tl.GradientDescent(tl.Perceptron(784, 40, 2), tl.Task("full", np.ones((2, 784)), np.array([0, 1])))
+    assert [pick(GD), pick(large), pick(full), pick(own)] == ["cpu", "sparse", "torch", "generic"]
     assert pick(GD, device="cuda") == pick(GD, dtype="float32") == "torch"
     assert registered("cpu").refuses(own, None, "float64")
     assert registered("generic").refuses(GD.problem, None, "float64")

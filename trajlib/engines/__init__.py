@@ -1,7 +1,8 @@
 """How a map is iterated fast. An engine holds the state of one ensemble and moves it; the loop around it is here.
 
-``cpu`` is fused and bit-reproducible, ``torch`` is batched matrix products on any device, ``generic`` takes any map. All are driven in
-pieces short enough to show progress and to stop between two steps; where the pieces are cut changes nothing in the result.
+``cpu`` is fused and bit-reproducible, ``sparse`` has its bits for wide networks on images, ``torch`` is batched matrix products on any
+device, ``generic`` takes any map. All are driven in pieces short enough to show progress and to stop between two steps; where the pieces
+are cut changes nothing in the result.
 
 An engine is a module with an ``ENGINE``, and a line of ``REGISTRY``.
 """
@@ -31,6 +32,7 @@ __all__ = ["REGISTRY", "Engine", "Plan", "Problem", "Ran", "Record", "Run", "ite
 
 REGISTRY = {
     "cpu": "fused",
+    "sparse": "sparse",
     "torch": "torch",
     "generic": "generic",
 }
@@ -296,9 +298,9 @@ def pick(what: Any, engine: str = "auto", device: str | None = None, dtype: str 
     ----------
     what : Dynamics
         What is to be iterated (or its ``problem``).
-    engine : {"auto", "cpu", "torch", "generic"}
-        ``auto`` takes ``cpu`` up to 20,000 parameters unless a device or float32 is asked for, else ``torch``; for maps that are no
-        perceptron's training, ``generic``.
+    engine : {"auto", "cpu", "sparse", "torch", "generic"}
+        ``auto`` takes ``cpu`` up to 20,000 parameters unless a device or float32 is asked for; beyond, ``sparse`` where most inputs are 0,
+        else ``torch``; for maps that are no perceptron's training, ``generic``.
     device : str, optional
         A torch device, for example ``"cuda"``.
     dtype : {"float64", "float32"}

@@ -26,7 +26,7 @@ from ..threads import share_out
 from . import kernel, samples
 from .lanes import LANES
 
-_LOSS = {
+LOSS = {
     "cross_entropy": samples.CROSS_ENTROPY,
     "half_squared_error": samples.SQUARED_ERROR,
     "mean_squared_error": samples.SQUARED_ERROR,
@@ -123,7 +123,7 @@ def _compiled(kind: Kind, arguments: tuple):
         return _kernels[kind]
     numbers = kind._replace(
         activation=activations.ACTIVATIONS[kind.activation].code,
-        loss=_LOSS[kind.loss],
+        loss=LOSS[kind.loss],
         rule=rules.RULES[kind.rule].code,
     )
     with _compiling:
