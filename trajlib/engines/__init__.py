@@ -32,6 +32,7 @@ __all__ = ["REGISTRY", "Engine", "Plan", "Problem", "Ran", "Record", "Run", "ite
 
 REGISTRY = {
     "cpu": "fused",
+    "cuda": "cuda",
     "sparse": "sparse",
     "torch": "torch",
     "generic": "generic",
