@@ -15,7 +15,7 @@ from ..fused import elementary
 PREAMBLE = """
 #ifdef __CUDACC__
 typedef unsigned long long u64;
-#define GPU __device__ inline
+#define GPU __device__ __forceinline__
 #define BITS(x) ((u64)__double_as_longlong(x))
 #define FLOAT(b) __longlong_as_double((long long)(b))
 GPU double sqrt_(double x) { return __dsqrt_rn(x); }
