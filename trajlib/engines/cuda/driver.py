@@ -56,7 +56,9 @@ def _candidates(kind: str) -> list[str]:
     places += [f"{home}/lib64", f"{home}/bin"] if home else []
     for place in places:
         pattern = "nvrtc64_*.dll" if windows else "libnvrtc.so*"
-        names += sorted(path for path in glob.glob(str(Path(place) / pattern)) if "builtins" not in path and ".alt." not in path)
+        names += sorted(
+            path for path in glob.glob(str(Path(place) / pattern)) if "builtins" not in path and ".alt." not in path
+        )
     found = find_library("nvrtc")
     return names + ([found] if found else []) + ([] if windows else ["libnvrtc.so"])
 
@@ -84,13 +86,19 @@ def compile_ptx(text: str, architecture: str) -> str:
     """
     nvrtc = _library("nvrtc")
     if nvrtc is None:
-        raise ComputeError("the compiler NVRTC was not found: pip install nvidia-cuda-nvrtc (a CUDA build of PyTorch has it)")
+        raise ComputeError(
+            "the compiler NVRTC was not found: pip install nvidia-cuda-nvrtc (a CUDA build of PyTorch has it)"
+        )
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
     options = (*OPTIONS, f"--gpu-architecture={architecture}")
     given = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
     nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"step.cu", 0, None, None)
     failed = nvrtc.nvrtcCompileProgram(program, len(options), given)
-    read = (nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog) if failed else (nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX)
+    read = (
+        (nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog)
+        if failed
+        else (nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX)
+    )
     read[0](program, ctypes.byref(size))
     found = ctypes.create_string_buffer(size.value)
     read[1](program, found)
@@ -148,7 +156,7 @@ def _value(argument: Any) -> Any:
         return ctypes.c_uint64(0)
     if isinstance(argument, Buffer):
         return ctypes.c_uint64(argument.address)
-    return ctypes.c_int(argument) if isinstance(argument, int | np.integer) else argument
+    return ctypes.c_int(int(argument)) if isinstance(argument, int | np.integer) else argument
 
 
 class Card:
@@ -158,7 +166,8 @@ class Card:
     """Bytes of shared memory that every card gives to a block without being asked."""
 
     def __init__(self, number: int):
-        self._cuda, self._modules = _library("cuda"), {}
+        self._cuda: Any = _library("cuda")
+        self._modules: dict[str, Module] = {}
         device, context, name = ctypes.c_int(), ctypes.c_void_p(), ctypes.create_string_buffer(128)
         self.call("cuInit", 0)
         self.call("cuDeviceGet", ctypes.byref(device), number)
@@ -168,7 +177,9 @@ class Card:
         self.name = name.value.decode()
         self.architecture = f"compute_{self._attribute(75)}{self._attribute(76)}"
         # multiprocessors, kilohertz, single to double precision ratio: 128 single-precision operations a clock each
-        self.operations_per_second = self._attribute(16) * self._attribute(13) * 1e3 * 128.0 / max(1, self._attribute(87))
+        self.operations_per_second = (
+            self._attribute(16) * self._attribute(13) * 1e3 * 128.0 / max(1, self._attribute(87))
+        )
 
     def _attribute(self, which: int) -> int:
         value = ctypes.c_int()
@@ -185,19 +196,25 @@ class Card:
         """
         if name not in ("cuInit", "cuDeviceGet", "cuDevicePrimaryCtxRetain"):
             self._cuda.cuCtxSetCurrent(self._context)
-        exact = {"cuMemAlloc": "cuMemAlloc_v2", "cuMemFree": "cuMemFree_v2", "cuMemcpyHtoD": "cuMemcpyHtoD_v2",
-                 "cuMemcpyDtoH": "cuMemcpyDtoH_v2", "cuMemcpyDtoD": "cuMemcpyDtoD_v2", "cuMemsetD8": "cuMemsetD8_v2"}.get(name, name)  # fmt: skip
-        if error := getattr(self._cuda, exact)(*arguments):
+        function = getattr(self._cuda, name + "_v2" if name.startswith("cuMem") else name)
+        if error := function(*arguments):
             text = ctypes.c_char_p()
             self._cuda.cuGetErrorString(error, ctypes.byref(text))
-            raise ComputeError(f"{name} failed on {getattr(self, 'name', 'the GPU')}: {(text.value or b'unknown error').decode()}")
+            raise ComputeError(
+                f"{name} failed on {getattr(self, 'name', 'the GPU')}: {(text.value or b'unknown error').decode()}"
+            )
 
     def array(self, values: np.ndarray) -> Buffer:
         """A copy of an array on the card."""
         values = np.ascontiguousarray(values)
         buffer = self._allocate(values.shape, values.dtype)
         if values.size:
-            self.call("cuMemcpyHtoD", ctypes.c_uint64(buffer.address), ctypes.c_void_p(values.ctypes.data), ctypes.c_size_t(values.nbytes))
+            self.call(
+                "cuMemcpyHtoD",
+                ctypes.c_uint64(buffer.address),
+                ctypes.c_void_p(values.ctypes.data),
+                ctypes.c_size_t(values.nbytes),
+            )
         return buffer
 
     def zeros(self, entries: int) -> Buffer:
@@ -220,7 +237,9 @@ class Card:
     def fetch(self, out: np.ndarray, address: int) -> None:
         """Copy from the card."""
         if out.size:
-            self.call("cuMemcpyDtoH", ctypes.c_void_p(out.ctypes.data), ctypes.c_uint64(address), ctypes.c_size_t(out.nbytes))
+            self.call(
+                "cuMemcpyDtoH", ctypes.c_void_p(out.ctypes.data), ctypes.c_uint64(address), ctypes.c_size_t(out.nbytes)
+            )
 
     def copy(self, to: int, source: int, size: int) -> None:
         """Copy on the card."""

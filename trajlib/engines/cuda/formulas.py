@@ -118,9 +118,7 @@ def elementary_functions() -> str:
     for name, function in vars(elementary).items():
         if hasattr(function, "py_func") and name not in _BITS:
             names[name] = types.FunctionType(function.py_func.__code__, names, name)
-    return "\n".join(
-        traced(f"{name}_", names[name], ["x"]) for name in ELEMENTARY
-    )
+    return "\n".join(traced(f"{name}_", names[name], ["x"]) for name in ELEMENTARY)
 
 
 def activation_functions(activation) -> str:
@@ -144,5 +142,11 @@ def rule_functions(formulas) -> str:
         head = ", ".join(f"double {'&' if x in changed else ''}{x}" for x in given)
         last = [f"  const double after_{x} = {literal(value)};" for x, value in zip(changed, found, strict=True)]
         put = [f"  {x} = after_{x};" for x in changed]
-        texts += [f"GPU void {name}({head}, double lr, const double *n, double c1, double c2) {{", *lines, *last, *put, "}"]
+        texts += [
+            f"GPU void {name}({head}, double lr, const double *n, double c1, double c2) {{",
+            *lines,
+            *last,
+            *put,
+            "}",
+        ]
     return "\n".join(texts)

@@ -45,7 +45,7 @@ class CudaRun:
 
     def __init__(
         self, problem: Problem, reference, copies, *, steps, every, record, snapshot=1, tangent=False, interval=0, orthonormal=False,
-        start=0, device=None,
+        start=0, device=None, on=None,
     ):  # fmt: skip
         self._n, size = reference.shape
         if size != problem.n_state:
@@ -54,12 +54,12 @@ class CudaRun:
         self._copies = 0 if copies is None else copies.shape[1]
         self._tangent, self._interval, self._orthonormal, self._begin = tangent, interval, orthonormal, start
         self._every, self._snapshot, self._record = every, snapshot, record
-        self._device = open_device(device)
+        self._device = open_device(device) if on is None else on
         self._members = 1 if tangent or copies is None else 1 + self._copies
         rows = reference[:, None] if self._members == 1 else np.concatenate([reference[:, None], copies], axis=1)
         put, zeros = self._device.array, self._device.zeros
         self._state = put(rows.reshape(-1, size))
-        self._vectors = put(copies.reshape(-1, size)) if tangent else None
+        self._vectors = put(copies.reshape(-1, size) if tangent else np.zeros((0, size)))
         self._rows = self._n * self._members
         self._rate = put(np.array([np.broadcast_to(rate, (self._n,)) for rate in problem.rates], dtype=float))
         self._x = put(problem.x.T)
@@ -84,7 +84,7 @@ class CudaRun:
         self._triangle = zeros(self._n * self._triangles * self._copies**2)
         members = self._rows + vectors
         self._nonfinite = self._device.array(np.full(members, -1, dtype=np.int64))
-        self._weights = None
+        self._weights = np.empty((0, 0, 0))
         if "weights" in record or "copy_weights" in record:
             kept = self._rows + vectors if "copy_weights" in record or self._members > 1 else self._rows
             self._weights = np.full((steps // snapshot + 1, kept, size), np.nan)
@@ -114,7 +114,8 @@ class CudaRun:
             order = put(np.asarray(table, dtype=np.int64))
         batch = 0 if problem.batches is None else problem.batches.size
         scheduled = (clock, order, put(np.asarray(counts, dtype=np.int64)), batch, start)
-        t, snapshots = start, []
+        t = start
+        snapshots: list[tuple[int, Buffer]] = []
         while True:
             self._measure(t, t < stop or last, snapshots)
             if t == stop:
@@ -140,7 +141,7 @@ class CudaRun:
     def _next(self, t: int, stop: int) -> int:
         """The next step at which something is measured between two launches."""
         strides = [self._every] if {"norm", "distance"} & set(self._out) else []
-        strides += [self._snapshot] if self._weights is not None else []
+        strides += [self._snapshot] if self._weights.size else []
         return min([stop, *((t // stride + 1) * stride for stride in strides)])
 
     def _measure(self, t: int, wanted: bool, snapshots: list) -> None:
@@ -155,15 +156,17 @@ class CudaRun:
                 self._norms(self._vectors, self._n * self._copies, False, "distance", record)
             else:
                 self._norms(self._state, self._rows, True, "distance", record)
-        if t % self._snapshot == 0 and self._weights is not None:
+        if t % self._snapshot == 0 and self._weights.size:
             kept = self._device.zeros(self._weights.shape[1] * size)
             kept.copy_from(self._state, 0)
-            if self._weights.shape[1] > self._rows and self._vectors is not None:
+            if self._weights.shape[1] > self._rows:
                 kept.copy_from(self._vectors, self._rows * size)
             snapshots.append((t // self._snapshot, kept))
 
     def _norms(self, states: Buffer, rows: int, from_first: bool, name: str, record: int) -> None:
-        self._launch("measure", rows, 1, states, rows, int(from_first), self._members, self._out[name], self._records, record)
+        self._launch(
+            "measure", rows, 1, states, rows, int(from_first), self._members, self._out[name], self._records, record
+        )
 
     def _move(self, scheduled, start: int, stop: int, last: bool) -> None:
         clock, order, counts, batch, begin = scheduled
@@ -211,10 +214,12 @@ class CudaRun:
         """Recorded arrays, the state now (reference, copies) and the first non-finite steps, in the caller's order."""
         n, m, size, members = self._n, self._copies, self._problem.n_state, self._members
         state = self._state.numpy().reshape(n, members, size)
-        vectors = self._vectors.numpy().reshape(n, m, size) if self._vectors is not None else state[:, 1:]
+        vectors = self._vectors.numpy().reshape(n, m, size) if self._tangent else state[:, 1:]
         out: dict[str, np.ndarray] = {"reference": state[:, 0].copy(), "copies": vectors.copy()}
         bad = self._nonfinite.numpy()
-        out["nonfinite"] = np.concatenate([bad[: self._rows].reshape(n, members), bad[self._rows :].reshape(n, -1)], axis=1)
+        out["nonfinite"] = np.concatenate(
+            [bad[: self._rows].reshape(n, members), bad[self._rows :].reshape(n, -1)], axis=1
+        )
         for name, buffer in self._out.items():
             whole = buffer.numpy()
             if name in ("gradient", "product"):
@@ -226,7 +231,7 @@ class CudaRun:
                 out[name] = whole.reshape(n, members, -1)[:, 0]
                 if f"copy_{name}" in self._record:
                     out[f"copy_{name}"] = whole.reshape(n, members, -1)[:, 1:]
-        if self._weights is not None:
+        if self._weights.size:
             kept, records = self._weights, len(self._weights)
             whole = kept[:, : self._rows].reshape(records, n, members, size)
             if kept.shape[1] > self._rows:

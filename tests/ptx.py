@@ -6,19 +6,28 @@ lanes of a block run in turn, each from barrier to barrier.
 """
 
 import ctypes
-import hashlib
 import re
-import subprocess
-import tempfile
 from pathlib import Path
 
-from host_device import HostDevice
+from host_device import MODULES, HostDevice, shared_object
+
 from trajlib.engines.cuda.driver import compile_ptx
 
 TYPES = {"f64": "double", "pred": "uint8_t"}
 TYPES |= {f"{kind}{bits}": f"{'' if kind == 's' else 'u'}int{bits}_t" for kind in "bus" for bits in (8, 16, 32, 64)}
 ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "div": "/", "rem": "%", "and": "&", "or": "|", "xor": "^"}
-ORDERED = {"eq": "==", "ne": "!=", "lt": "<", "gt": ">", "le": "<=", "ge": ">=", "lo": "<", "hi": ">", "ls": "<=", "hs": ">="}
+ORDERED = {
+    "eq": "==",
+    "ne": "!=",
+    "lt": "<",
+    "gt": ">",
+    "le": "<=",
+    "ge": ">=",
+    "lo": "<",
+    "hi": ">",
+    "ls": "<=",
+    "hs": ">=",
+}
 OPPOSITE = {"ltu": ">=", "gtu": "<=", "leu": ">", "geu": "<"}  # of the unordered comparisons: not the ordered opposite
 SPECIAL = {"%tid.x": "tid", "%ntid.x": "ntid", "%ctaid.x": "ctaid"}
 SHARED = 1 << 17
@@ -71,10 +80,12 @@ class Entry:
         return f"dbl({value})" if kind == "f64" else f"({TYPES[kind]})({value})"
 
     def write(self, operand: str, value: str, kind: str) -> str:
-        return f"{self.register(operand)} = " + (f"bits({value});" if kind == "f64" else f"(uint64_t)({TYPES[kind]})({value});")
+        return f"{self.register(operand)} = " + (
+            f"bits({value});" if kind == "f64" else f"(uint64_t)({TYPES[kind]})({value});"
+        )
 
     def address(self, operand: str) -> str:
-        name, plus, offset = operand.strip("[]").partition("+")
+        name, _, offset = operand.strip("[]").partition("+")
         if name in self.parameters:
             return f"((char *)A[{self.parameters.index(name)}] + {offset or 0})"
         wide = "b32" if re.match(r"%r\d", name) else "b64"
@@ -113,7 +124,11 @@ class Entry:
             if operation == "ld":
                 return " ".join(self.write(n, w, kind) for n, w in zip(names, where, strict=True))
             return " ".join(f"{w} = {self.read(n, kind)};" for n, w in zip(names, where, strict=True))
-        x = [self.read(operand, kind) for operand in a[1:]] if operation not in ("setp", "selp", "cvt", "cvta", "bfi") else []
+        x = (
+            [self.read(operand, kind) for operand in a[1:]]
+            if operation not in ("setp", "selp", "cvt", "cvta", "bfi")
+            else []
+        )
         if operation == "mov":
             return self.write(a[0], x[0], kind)
         if operation == "cvta":
@@ -217,6 +232,12 @@ def translated(ptx: str) -> str:
     return HEAD + "".join(Entry(*entry).text() for entry in entries)
 
 
+def built(ptx: str) -> Path:
+    """The kernels of a PTX file as a shared object of this machine."""
+    options = ["-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing", "-w"]
+    return shared_object(["gcc", "-O1", *options, "-x", "c", "-"], translated(ptx))
+
+
 class PtxModule:
     def __init__(self, library):
         self._library = library
@@ -244,12 +265,7 @@ class PtxDevice(HostDevice):
         self.architecture, self.name = architecture, f"PTX for {architecture}"
 
     def compiled(self, text):
-        ptx = compile_ptx(text, self.architecture)
-        code = translated(ptx)
-        folder = Path(tempfile.gettempdir()) / "trajlib-host-kernels"
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{hashlib.sha256(code.encode()).hexdigest()[:20]}.so"
-        if not path.is_file():
-            options = ["-O1", "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing", "-w", "-shared", "-fPIC", "-x", "c", "-"]
-            subprocess.run(["gcc", *options, "-lm", "-o", str(path)], input=code, text=True, check=True)
-        return PtxModule(ctypes.CDLL(str(path)))
+        key = self.architecture, text
+        if key not in MODULES:
+            MODULES[key] = PtxModule(ctypes.CDLL(str(built(compile_ptx(text, self.architecture)))))
+        return MODULES[key]

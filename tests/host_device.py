@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -10,7 +11,22 @@ import numpy as np
 
 from trajlib.engines.cuda.driver import Buffer
 
-POINTERS = 64
+MODULES: dict = {}
+"""Compiled kernels by their text: once a process."""
+
+
+def shared_object(command: list[str], text: str) -> Path:
+    """What a compiler makes of a text, kept from run to run."""
+    key = hashlib.sha256("\0".join([*command, text]).encode()).hexdigest()[:20]
+    folder = Path(tempfile.gettempdir()) / f"trajlib-kernels-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    path, made = folder / f"{key}.so", folder / f"{key}-{os.getpid()}.so"
+    if not path.is_file():
+        subprocess.run(
+            [*command, "-shared", "-fPIC", "-o", str(made), "-lm", "-ldl"], input=text, text=True, check=True
+        )
+        made.replace(path)  # whole or not at all
+    return path
 
 
 class HostModule:
@@ -37,7 +53,6 @@ class HostDevice:
     """Memory of this process, and g++ in the place of NVRTC."""
 
     name, operations_per_second, shared = "a C++ program", 1e9, 0
-    _modules: dict[str, HostModule] = {}
 
     def __init__(self):
         self._kept = {}
@@ -69,12 +84,7 @@ class HostDevice:
         pass
 
     def compiled(self, text):
-        if text not in self._modules:
-            folder = Path(tempfile.gettempdir()) / "trajlib-host-kernels"
-            folder.mkdir(exist_ok=True)
-            path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.so"
-            if not path.is_file():
-                options = ["-O2", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC", "-x", "c++", "-"]
-                subprocess.run(["g++", *options, "-o", str(path)], input=text, text=True, check=True)
-            self._modules[text] = HostModule(ctypes.CDLL(str(path)))
-        return self._modules[text]
+        if text not in MODULES:
+            command = ["g++", "-O2", "-std=c++17", "-ffp-contract=off", "-x", "c++", "-"]
+            MODULES[text] = HostModule(ctypes.CDLL(str(shared_object(command, text))))
+        return MODULES[text]
