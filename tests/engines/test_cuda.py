@@ -146,7 +146,7 @@ def test_the_ptx_is_ieee_and_gives_the_same_bytes(architecture, monkeypatch):
 def test_a_contraction_is_noticed(monkeypatch):
     monkeypatch.setattr(driver, "OPTIONS", tuple(o for o in driver.OPTIONS if "fmad" not in o))
     gd = tl.GradientDescent(tl.Perceptron(4, 3, 3), TASK, lr=1.0)
-    with pytest.raises(Refused, match="fma|rounding is not spelt out"):
+    with pytest.raises(Refused, match=r"fma|rounding is not spelt out"):
         translated(driver.compile_ptx(source.source(gd.problem, False, 48 * 1024), "compute_80"))
 
 
