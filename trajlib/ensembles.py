@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _validate
 from .dynamics.protocol import Dynamics, initial, with_memory
-from .engines import pick
+from .engines import Size, pick
 from .engines import records as _records
 from .progress import Interrupted
 from .results import Result
@@ -447,7 +447,8 @@ def _common(gd, w0, steps, every, options):
     (gd, w0), steps = initial(gd, w0), _validate.count("steps", steps)
     options |= {"threads": _validate.threads(options["threads"])}
     every = min(_validate.count("every", every, 1), steps + 1)
-    options["engine"] = pick(gd, options["engine"], options["device"], options["dtype"])
+    size = Size(len(w0), 0, steps, options["threads"])
+    options["engine"] = pick(gd, options["engine"], options["device"], options["dtype"], size)
     return gd, w0, steps, every, options
 
 

@@ -69,13 +69,15 @@ def initial(run: dict) -> tuple[Training | SoftmaxMap, np.ndarray]:
     return gd, net.init(run["networks"], seed=run["init_seed"])
 
 
-def check(*, threads: int | None = None) -> dict[str, bool]:
+def check(*, threads: int | None = None, engine: str = "cpu") -> dict[str, bool]:
     """Compute every golden run again.
 
     Parameters
     ----------
     threads : int, optional
         Threads of the fused engine.
+    engine : {"cpu", "cuda"}
+        What computes them: the fused engine, or its twin on a GPU.
 
     Returns
     -------
@@ -85,6 +87,6 @@ def check(*, threads: int | None = None) -> dict[str, bool]:
     outcome = {}
     for golden in load():
         gd, w0 = initial(golden.run)
-        final = np.asarray(train(gd, w0, golden.run["steps"], record=(), engine="cpu", threads=threads).final_state)
+        final = np.asarray(train(gd, w0, golden.run["steps"], record=(), engine=engine, threads=threads).final_state)
         outcome[golden.name] = digest(w0) == golden.initial and digest(final) == golden.final
     return outcome

@@ -1,8 +1,8 @@
 """How a map is iterated fast. An engine holds the state of one ensemble and moves it; the loop around it is here.
 
-``cpu`` is fused and bit-reproducible, ``sparse`` has its bits for wide networks on images, ``torch`` is batched matrix products on any
-device, ``generic`` takes any map. All are driven in pieces short enough to show progress and to stop between two steps; where the pieces
-are cut changes nothing in the result.
+``cpu`` is fused and bit-reproducible, ``cuda`` has its bits on a GPU, ``sparse`` has them for wide networks on images, ``torch`` is
+batched matrix products on any device, ``generic`` takes any map. All are driven in pieces short enough to show progress and to stop
+between two steps; where the pieces are cut changes nothing in the result.
 
 An engine is a module with an ``ENGINE``, and a line of ``REGISTRY``.
 """
@@ -28,15 +28,16 @@ from ..optimisers.rules import Rule, clock
 from ..progress import progress_bar, set_up
 from .threads import n_threads as n_threads
 
-__all__ = ["REGISTRY", "Engine", "Plan", "Problem", "Ran", "Record", "Run", "iterate", "n_threads", "pick"]
+__all__ = ["REGISTRY", "Engine", "Plan", "Problem", "Ran", "Record", "Run", "Size", "iterate", "n_threads", "pick"]
 
 REGISTRY = {
+    "cuda": "cuda",
     "cpu": "fused",
     "sparse": "sparse",
     "torch": "torch",
     "generic": "generic",
 }
-"""Each engine's name and its module; ``auto`` takes the first that suits."""
+"""Each engine's name and its module; ``auto`` takes the first that suits or gains."""
 DTYPES = ("float64", "float32")
 FUSED_LIMIT = 20_000
 """Parameters up to which ``auto`` takes the fused engine: beyond, matrix products reuse the cache better than it does."""
@@ -251,6 +252,15 @@ class Run(Protocol):
         """Everything recorded, and the state now."""
 
 
+class Size(NamedTuple):
+    """How much an engine is to do, as far as it is known: networks with their copies, tangent vectors in all, steps, threads of the CPU."""
+
+    networks: int
+    vectors: int
+    steps: int
+    threads: int | None = None
+
+
 class Engine(NamedTuple):
     """An engine's entry in the register.
 
@@ -264,12 +274,15 @@ class Engine(NamedTuple):
         ``suits(what, device, dtype)``: whether ``auto`` may take it.
     start : callable
         ``start(what, plan)``: the :class:`Run`.
+    gains : callable, optional
+        ``gains(what, dtype, size)``: whether ``auto`` takes it for so much work where no device is asked for.
     """
 
     records: frozenset[str]
     refuses: Callable[[Any, str | None, str], str | None]
     suits: Callable[[Any, str | None, str], bool]
     start: Callable[[Any, Plan], Run]
+    gains: Callable[[Any, str, Size], bool] | None = None
 
 
 class Ran(NamedTuple):
@@ -291,20 +304,25 @@ def problem_of(what: Any) -> Problem | None:
     return what if isinstance(what, Problem) else what.problem
 
 
-def pick(what: Any, engine: str = "auto", device: str | None = None, dtype: str = "float64") -> str:
+def pick(
+    what: Any, engine: str = "auto", device: str | None = None, dtype: str = "float64", size: Size | None = None
+) -> str:
     """The engine that ``engine`` means for a map.
 
     Parameters
     ----------
     what : Dynamics
         What is to be iterated (or its ``problem``).
-    engine : {"auto", "cpu", "sparse", "torch", "generic"}
-        ``auto`` takes ``cpu`` up to 20,000 parameters unless a device or float32 is asked for; beyond, ``sparse`` where most inputs are 0,
-        else ``torch``; for maps that are no perceptron's training, ``generic``.
+    engine : {"auto", "cuda", "cpu", "sparse", "torch", "generic"}
+        ``auto`` takes ``cpu`` up to 20,000 parameters unless a device or float32 is asked for, and ``cuda`` in its place where a GPU is
+        expected to be faster; beyond, ``sparse`` where most inputs are 0, else ``torch``; for maps that are no perceptron's training,
+        ``generic``.
     device : str, optional
         A torch device, for example ``"cuda"``.
     dtype : {"float64", "float32"}
         What is computed with.
+    size : Size, optional
+        How much there is to do; without it, no GPU is taken unasked.
 
     Raises
     ------
@@ -314,10 +332,32 @@ def pick(what: Any, engine: str = "auto", device: str | None = None, dtype: str 
     _validate.choice("engine", engine, ("auto", *REGISTRY))
     _validate.choice("dtype", dtype, DTYPES)
     if engine == "auto":
-        engine = next((name for name in REGISTRY if registered(name).suits(what, device, dtype)), "generic")
+        engine = next((name for name in REGISTRY if _takes(registered(name), what, device, dtype, size)), "generic")
     if why := registered(engine).refuses(what, device, dtype):
         raise ValueError(why)
     return engine
+
+
+def _takes(engine: Engine, what: Any, device: str | None, dtype: str, size: Size | None) -> bool:
+    """Whether ``auto`` takes an engine."""
+    if engine.suits(what, device, dtype):
+        return True
+    return engine.gains is not None and size is not None and device is None and engine.gains(what, dtype, size)
+
+
+def _beside(name: str, what: Any, plan: Plan) -> str:
+    """What a GPU that is here has to do with the choice of an engine, in words."""
+    from .cuda.driver import open_device, why_not
+
+    problem = problem_of(what)
+    if name not in ("cpu", "cuda") or problem is None or why_not() is not None:
+        return ""
+    from .cuda.cost import reason
+
+    copies = 0 if plan.copies is None else plan.copies.shape[1]
+    networks, vectors = len(plan.reference), len(plan.reference) * copies
+    networks, vectors = (networks, vectors) if plan.tangent else (networks + vectors, 0)
+    return "; " + reason(problem, networks, vectors, plan.steps, n_threads(plan.threads), open_device(plan.device))
 
 
 def time_axis(name: str) -> int:
@@ -456,4 +496,4 @@ def iterate(
                 results[key] = value[during(key, 0, kept)]
             elif key == "triangle":
                 results[key] = value[:, : done // interval]
-    return results, Ran(done, bool(pressed), name, run.description)
+    return results, Ran(done, bool(pressed), name, run.description + _beside(name, what, plan))

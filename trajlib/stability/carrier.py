@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import _validate
 from ..dynamics.protocol import Dynamics, initial, with_memory
-from ..engines import FUSED_LIMIT, iterate, n_threads, pick
+from ..engines import FUSED_LIMIT, Size, iterate, n_threads, pick
 from ..progress import progress_bar
 
 __all__ = ["Carrier", "Stopped", "Stretch", "Zone", "starting_vectors"]
@@ -127,7 +127,7 @@ class Carrier:
         self._begin = _validate.count("start", begin)
         self.gd, self.n, self.threads = gd, n, n_threads(threads)
         self._options: dict[str, Any] = {"engine": engine, "device": device, "dtype": dtype, "threads": threads}
-        self.engine = pick(gd, engine, device, dtype)
+        self.engine = pick(gd, engine, device, dtype, Size(n, n, steps, threads))
         self._bar = progress_bar(progress, steps, label)
 
     def __enter__(self) -> Carrier:

@@ -105,8 +105,8 @@ class TorchRun:
             self._out["weights"] = np.full((self._n, states, size), np.nan)
         for name in record - {"weights", "copy_weights", "gradient", "triangle"}:
             self._out[name] = np.full(each if time_axis(name) == 2 else one, np.nan)
-        self._pending: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self._waiting = 0
+        self._pending: dict[str, tuple[list[int], list[torch.Tensor]]] = {}
+        self._waiting, self._waits = 0, self._device.type != "cpu"
         self._gradient = self._products.new(self._n, size) if "gradient" in record else None
         self._finite = torch.zeros(len(self._w), dtype=torch.int64, device=self._device)
         self._done = 0
@@ -222,18 +222,23 @@ class TorchRun:
         """Record a value of step t (a triangle by its number); on a GPU, which would have to be waited for, at the end of the piece."""
         out = self._out[name]
         record = t if name == "triangle" else t // (self._snapshot if is_state(name) else self._every)
-        place = torch.from_numpy(out[:, :, record] if time_axis(name) == 2 else out[:, record])
-        if self._device.type == "cpu":
-            place.copy_(value)
+        if not self._waits:
+            torch.from_numpy(out[:, :, record] if time_axis(name) == 2 else out[:, record]).copy_(value)
             return
-        self._pending.append((place, value.clone()))
+        records, values = self._pending.setdefault(name, ([], []))
+        records.append(record)
+        values.append(value.clone())
         self._waiting += value.nbytes
         if self._waiting > PENDING_BYTES:
             self._flush()
 
     def _flush(self) -> None:
-        for place, value in self._pending:
-            place.copy_(value)
+        """Bring what waits on the device over: one copy for each kind of record."""
+        for name, (records, values) in self._pending.items():
+            axis, first = 2 if time_axis(name) == 2 else 1, records[0]
+            among = slice(first, first + len(records))  # one after the other, as they were made
+            whole = torch.from_numpy(self._out[name][:, :, among] if axis == 2 else self._out[name][:, among])
+            whole.copy_(torch.stack(values, dim=axis))
         self._pending.clear()
         self._waiting = 0
 
