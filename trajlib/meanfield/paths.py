@@ -44,9 +44,13 @@ class PathFlow:
         self.weights[: self._cut] = (1.0 - model.sparsity) / half
         self.signal = np.full(size, model.signal)
         self.signal[: self._cut] = 0.0
-        self.capacity = min(1024, 3 * half // 4)
         self._rng = np.random.Generator(np.random.PCG64(seed))
         self._noise = self._quasi_random(half)
+        self._begin(min(1024, 3 * half // 4))
+
+    def _begin(self, capacity: int) -> None:
+        """No directions yet, and room for at most so many."""
+        self.capacity, size = capacity, len(self.weights)
         self._q, self._weighted_q, self._b, self._z = (np.empty((64, size)) for _ in range(4))
         self._images = np.zeros(
             (64, 65)
@@ -87,7 +91,15 @@ class PathFlow:
 
     def observe(self, t: float, xi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """theta - theta* of the paths, and the residual X theta - y in coordinates of samples (1 + states known,)."""
-        error = self.model.scale(t) * np.sinh(2.0 * xi) - self.signal
+        error = self.seen(self.model.scale(t) * np.sinh(2.0 * xi) - self.signal)
+        return error, self.residual(error)
+
+    def seen(self, error: np.ndarray) -> np.ndarray:
+        """What the data see of an error of theta (paths,): all of it, as inputs are independent."""
+        return error
+
+    def residual(self, error: np.ndarray) -> np.ndarray:
+        """X theta - y in coordinates of samples (1 + states known,), for an error as the data see it."""
         k = self._states
         self._make_room(max(k, self._residuals))
         rest, share = error.copy(), np.zeros(k)
@@ -106,13 +118,16 @@ class PathFlow:
             self._states += 1
             residual += length * self._images[k]
         residual[0] -= self.model.noise
-        return error, residual
+        return residual
 
     def rate(self, t: float, y: np.ndarray) -> np.ndarray:
         """d xi / dt = -X'(X theta - y), (paths,)."""
         if not np.abs(y).max() < OUTLYING:
             return np.full_like(y, np.nan)  # the step was too long, and will be rejected
-        residual = self.observe(t, y)[1]
+        return -self.seen(self.force(self.observe(t, y)[1]))
+
+    def force(self, residual: np.ndarray) -> np.ndarray:
+        """X' times a vector of samples, (paths,), before the covariance."""
         k = self._residuals
         rest, share = residual.copy(), np.zeros(k)
         for _ in range(2):
@@ -127,7 +142,7 @@ class PathFlow:
             self._b[k] = (delta * known) @ self._q[: self._states] + np.sqrt(delta) * self._z[k]
             self._residuals += 1
             share = np.append(share, length)
-        return -(share @ self._b[: self._residuals])
+        return share @ self._b[: self._residuals]
 
     def _make_room(self, k: int) -> None:
         """Room for direction k, of states and of residuals."""
@@ -158,8 +173,8 @@ class PathFlow:
         """Root mean square error of theta, relative to that of theta - theta* at the start of the step."""
         if not np.abs(y[1]).max() < OUTLYING:
             return np.inf
-        size = np.maximum(self.rates(t[0], y[0]), self.rates(t[1], y[1])) * change
-        error = self.model.scale(t[0]) * np.sinh(2.0 * y[0]) - self.signal
+        size = self.seen(np.maximum(self.rates(t[0], y[0]), self.rates(t[1], y[1])) * change)
+        error = self.seen(self.model.scale(t[0]) * np.sinh(2.0 * y[0]) - self.signal)
         return float(np.sqrt(self.weights @ (size * size)) / max(np.sqrt(self.weights @ (error * error)), FLOOR))
 
     def mark(self):
