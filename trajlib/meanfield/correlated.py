@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _validate
-from .model import Setting
+from .model import Setting, draw
 from .paths import PLACES, PathFlow
 
-__all__ = ["CorrelatedFlow", "Covariance"]
+__all__ = ["CorrelatedFlow", "Covariance", "covariance_of", "data"]
 
 
 class Covariance:
@@ -56,9 +56,36 @@ class Covariance:
         theta[:, :active] = rng.choice([-1.0, 1.0], (count, active)) * model.signal
         return rng.permuted(theta, axis=1)
 
-    def flow(self, model: Setting, paths: int, seed: np.random.SeedSequence) -> CorrelatedFlow:
+    def flow(
+        self, model: Setting, paths: int, seed: np.random.SeedSequence, samples: int | None = None
+    ) -> CorrelatedFlow:
         """The effective process, on so many paths."""
-        return CorrelatedFlow(model, self, paths // self.dimension, seed)
+        return CorrelatedFlow(model, self, paths // self.dimension, seed, samples)
+
+    def data(self, model: Setting, seed: int, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Data number ``index`` of a seed, as in :func:`~trajlib.meanfield.model.draw`, and the root of the covariance (d, d)."""
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(index,))))
+        root, theta = self.draw(rng)[1], self.signals(model, 1, rng)[0]
+        n = round(model.aspect_ratio * self.dimension)
+        x = rng.standard_normal((n, self.dimension)) @ root / np.sqrt(self.dimension)
+        return x, x @ theta + model.noise * rng.standard_normal(n), theta, root
+
+
+def covariance_of(dimension: int, covariance: np.ndarray | None, signal: np.ndarray | None) -> Covariance | None:
+    """The covariance of so many inputs, checked, if there is one."""
+    if covariance is None:
+        if signal is not None:
+            raise ValueError("signal needs a covariance: without one theta* is drawn")
+        return None
+    found = Covariance(covariance, signal)
+    if found.dimension != dimension:
+        raise ValueError(f"covariance must be that of {dimension} inputs, got {found.dimension}")
+    return found
+
+
+def data(model: Setting, dimension: int, covariance: Covariance | None, seed: int, index: int):
+    """x, y, theta* and the root of the covariance, which is None where inputs are independent."""
+    return (*draw(model, dimension, seed, index), None) if covariance is None else covariance.data(model, seed, index)
 
 
 def haar(d: int, rng: np.random.Generator) -> np.ndarray:
@@ -70,8 +97,10 @@ def haar(d: int, rng: np.random.Generator) -> np.ndarray:
 class CorrelatedFlow(PathFlow):
     """A sampled ensemble of replicas of d coordinates, as a flow to integrate. The state is xi (replicas * d,)."""
 
-    def __init__(self, model: Setting, covariance: Covariance, replicas: int, seed: np.random.SeedSequence):
-        self.model = model
+    def __init__(
+        self, model: Setting, covariance: Covariance, replicas: int, seed: np.random.SeedSequence, samples: int | None = None
+    ):
+        self.model, self.samples = model, samples
         self._rng = np.random.Generator(np.random.PCG64(seed))
         self._root = covariance.draw(self._rng)[1]
         self._spectrum = covariance.spectrum

@@ -32,11 +32,12 @@ class PathFlow:
     """A sampled ensemble of coordinates, as a flow to integrate. The state is xi (paths,), theta = a_t sinh(2 xi).
 
     Half of the paths (a power of two) have theta* = 0, half +1/sqrt(rho), with weights that make their shares exact; -1/sqrt(rho) is their
-    mirror image. The second half is in pairs of opposite noise.
+    mirror image. The second half is in pairs of opposite noise. Of the samples only inner products are needed, unless each is to be looked
+    at (as minibatches do): then so many of them are sampled, and vectors of samples have their values over the root of their number.
     """
 
-    def __init__(self, model: Setting, paths: int, seed: np.random.SeedSequence):
-        self.model = model
+    def __init__(self, model: Setting, paths: int, seed: np.random.SeedSequence, samples: int | None = None):
+        self.model, self.samples = model, samples
         half = paths // 2
         self._cut = half if model.sparsity < 1 else 0  # paths with theta* = 0
         size = paths if self._cut else half
@@ -52,11 +53,23 @@ class PathFlow:
         """No directions yet, and room for at most so many."""
         self.capacity, size = capacity, len(self.weights)
         self._q, self._weighted_q, self._b, self._z = (np.empty((64, size)) for _ in range(4))
-        self._images = np.zeros(
-            (64, 65)
-        )  # X q, in coordinates of samples: the noise of the targets, then one for each q
-        self._e = np.zeros((64, 65))
+        # X q, in coordinates of samples: the noise of the targets, then one for each q; or its values at the samples
+        self._images, self._e = (np.zeros((64, self.samples or 65)) for _ in range(2))
         self._states = self._residuals = 0
+        self._targets = np.zeros(self._images.shape[1])
+        self._targets[0] = 1.0
+        if self.samples:
+            self._targets = self._rng.standard_normal(self.samples)
+            self._targets /= np.linalg.norm(self._targets)
+
+    def _fresh_image(self, k: int) -> np.ndarray:
+        """The part of X q for a new q that nothing is known of: a unit vector of samples, orthogonal to all residuals."""
+        if not self.samples:
+            return np.eye(1, self._images.shape[1], k + 1)[0]
+        z = self._rng.standard_normal(self.samples)
+        for _ in range(2):
+            z -= (self._e[: self._residuals] @ z) @ self._e[: self._residuals]
+        return z / np.linalg.norm(z)
 
     def _quasi_random(self, half: int) -> np.ndarray:
         """Scrambled Sobol points as normal numbers (directions, paths)."""
@@ -113,12 +126,10 @@ class PathFlow:
             self._q[k] = rest / length
             self._weighted_q[k] = self.weights * self._q[k]
             known = self._b[: self._residuals] @ self._weighted_q[k]
-            self._images[k] = (known / self.model.aspect_ratio) @ self._e[: self._residuals]
-            self._images[k, k + 1] = 1.0
+            self._images[k] = (known / self.model.aspect_ratio) @ self._e[: self._residuals] + self._fresh_image(k)
             self._states += 1
             residual += length * self._images[k]
-        residual[0] -= self.model.noise
-        return residual
+        return residual - self.model.noise * self._targets
 
     def rate(self, t: float, y: np.ndarray) -> np.ndarray:
         """d xi / dt = -X'(X theta - y), (paths,)."""
@@ -157,7 +168,9 @@ class PathFlow:
             old = getattr(self, name)
             setattr(self, name, np.concatenate([old, np.empty_like(old)]))
         for name in ("_images", "_e"):
-            setattr(self, name, np.pad(getattr(self, name), ((0, k), (0, k))))
+            setattr(self, name, np.pad(getattr(self, name), ((0, k), (0, 0 if self.samples else k))))
+        if not self.samples:
+            self._targets = np.pad(self._targets, (0, k))
 
     def rates(self, t: float, xi: np.ndarray) -> np.ndarray:
         """D = d theta / d xi = 2 a_t cosh(2 xi) of the paths."""

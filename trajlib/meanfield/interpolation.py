@@ -1,0 +1,116 @@
+"""Where the gradient flow of a diagonal network ends on given data, without following it: the minimum of a convex function.
+
+The flow is mirror descent, and with fewer samples than inputs it ends at the fit of least potential (Woodworth et al., COLT 2020): with
+a = alpha², the sum of theta asinh(theta / a) / 2 - sqrt(theta² + a²) / 2. Its dual has as many unknowns as there are samples, no
+constraint, and theta = a sinh(2 X' nu); damped Newton steps solve it, from a large alpha down to the one that is asked for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import _validate
+from ..dynamics.diagonal import check_data
+from ._threads import one_thread
+from .model import moderate
+
+__all__ = ["flow_limit"]
+
+STAGE = 30.0
+"""How much smaller alpha² may become from one stage to the next."""
+STEPS = 200
+
+
+def flow_limit(x: np.ndarray, y: np.ndarray, *, init_scale: float = 0.3, tolerance: float = 1e-9) -> np.ndarray:
+    """The end of the gradient flow of a diagonal linear network without weight decay, on data that it can fit.
+
+    Parameters
+    ----------
+    x : ndarray (n, d), float64
+        Inputs, n at most d and of full rank.
+    y : ndarray (n,), float64
+        Targets.
+    init_scale : float
+        alpha, every u and v at the start.
+    tolerance : float
+        Largest \\|X theta - y\\| left, relative to \\|y\\|.
+
+    Returns
+    -------
+    ndarray (d,)
+        theta. Of all theta with X theta = y that of least potential: least Euclidean norm for large alpha, least l1 norm for small.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, shape or range; if there are more samples than inputs.
+    ArithmeticError
+        If Newton's method does not get there: the data cannot be fitted, or alpha is too small for double precision.
+
+    References
+    ----------
+    B. Woodworth et al., COLT 2020, arXiv 2002.09277 (theorem 1, for two layers).
+
+    Examples
+    --------
+    >>> x, y = np.array([[1.0, 2.0]]), np.array([2.0])
+    >>> flow_limit(x, y, init_scale=100.0).round(3)  # x' (x x')^-1 y
+    array([0.4, 0.8])
+    >>> (flow_limit(x, y, init_scale=1e-6).round(3) + 0.0)[1]  # the coordinate that costs less
+    np.float64(1.0)
+    """
+    x, y = check_data(x, y)
+    if x.shape[0] > x.shape[1]:
+        raise ValueError(f"x must have at most as many samples as inputs, got shape {x.shape}; the flow ends at least squares")
+    scale, tolerance = moderate("init_scale", init_scale) ** 2, _validate.positive("tolerance", tolerance)
+    size = np.linalg.norm(y)
+    if size == 0:
+        return np.zeros(x.shape[1])
+    with one_thread(x.size):
+        least_norm = x.T @ _solved(x @ x.T, y)
+        a = max(scale, float(np.abs(least_norm).max()))
+        nu = np.zeros(len(y))
+        while True:
+            nu = _newton(x, y, a, nu, (tolerance if a == scale else 1e-2) * size)
+            if a == scale:
+                return a * np.sinh(2.0 * (nu @ x))
+            smaller = max(scale, a / STAGE)
+            largest = a * np.sinh(2.0 * np.abs(nu @ x).max())
+            nu = nu * np.arcsinh(largest / smaller) / np.arcsinh(largest / a)
+            a = smaller
+
+
+def _newton(x: np.ndarray, y: np.ndarray, a: float, nu: np.ndarray, enough: float) -> np.ndarray:
+    """The minimum over nu of the sum of a cosh(2 X' nu) / 2 less y' nu, from a guess, to a gradient of this size."""
+
+    def value(nu: np.ndarray) -> float:
+        with np.errstate(over="ignore"):
+            return float(0.5 * a * np.cosh(2.0 * (nu @ x)).sum() - y @ nu)
+
+    now = value(nu)
+    while not np.isfinite(now):
+        nu = 0.5 * nu
+        now = value(nu)
+    for _ in range(STEPS):
+        force = 2.0 * (nu @ x)
+        missing = y - a * (x @ np.sinh(force))
+        if np.linalg.norm(missing) <= enough:
+            return nu
+        step = _solved((x * (2.0 * a * np.cosh(force))) @ x.T, missing)
+        slope, length = missing @ step, min(1.0, 2.0 / np.abs(step @ x).max())
+        while not (new := value(nu + length * step)) <= now - 1e-4 * length * slope + 1e-13 * abs(now):
+            length *= 0.5
+            if length < 1e-12:
+                raise ArithmeticError(f"no step brings the fit closer than {np.linalg.norm(missing):.2g} at alpha² = {a:.2g}")
+        nu, now = nu + length * step, new
+    raise ArithmeticError(f"the fit is {np.linalg.norm(missing):.2g} away after {STEPS} Newton steps at alpha² = {a:.2g}")
+
+
+def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The solution of a positive definite system."""
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+    try:
+        return cho_solve(cho_factor(matrix, lower=True, check_finite=False), right)
+    except LinAlgError:
+        raise ArithmeticError("the inputs of the samples are not linearly independent, or nearly so") from None
