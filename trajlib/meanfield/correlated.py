@@ -28,9 +28,14 @@ class Covariance:
             raise ValueError(f"covariance must be a matrix (d, d) or a spectrum (d,), got shape {given.shape}")
         if given.ndim == 2 and np.abs(given - given.T).max() > 1e-10 * np.abs(given).max():
             raise ValueError("covariance must be a symmetric matrix")
-        self.spectrum, self.axes = (given, None) if given.ndim == 1 else np.linalg.eigh(given)
+        self.axes: np.ndarray | None = None
+        self.spectrum = given
+        if given.ndim == 2:
+            self.spectrum, self.axes = np.linalg.eigh(given)
         if self.spectrum.min() < -1e-10 * self.spectrum.max() or self.spectrum.max() <= 0:
-            raise ValueError(f"covariance must have no negative eigenvalue and a positive one, got {self.spectrum.min():g}")
+            raise ValueError(
+                f"covariance must have no negative eigenvalue and a positive one, got {self.spectrum.min():g}"
+            )
         self.spectrum = np.maximum(self.spectrum, 0.0)
         self.dimension = len(given)
         if signal is not None:
@@ -98,7 +103,12 @@ class CorrelatedFlow(PathFlow):
     """A sampled ensemble of replicas of d coordinates, as a flow to integrate. The state is xi (replicas * d,)."""
 
     def __init__(
-        self, model: Setting, covariance: Covariance, replicas: int, seed: np.random.SeedSequence, samples: int | None = None
+        self,
+        model: Setting,
+        covariance: Covariance,
+        replicas: int,
+        seed: np.random.SeedSequence,
+        samples: int | None = None,
     ):
         self.model, self.samples = model, samples
         self._rng = np.random.Generator(np.random.PCG64(seed))

@@ -1,8 +1,8 @@
 """Steps that are not small, on batches of the data: gradient descent on a diagonal network, by mean-field theory and directly.
 
 A step is u <- u (1 - lr (g + lambda)), v <- v (1 + lr (g - lambda)) with g = X' S (X theta - y), where S is 1 / b on a batch, a random part
-b of the samples that is drawn anew for each step, and 0 elsewhere. In the limit of many inputs the effective process has the same steps, and
-the samples one of their own: r_k = omega_k - sum over l < k of R(k, l) s_l r_l, which sees its own past through the batches it was in.
+b of the samples that is drawn anew for each step, and 0 elsewhere. In the limit of many inputs the effective process has the same steps,
+and the samples one of their own: r_k = omega_k - sum over l < k of R(k, l) s_l r_l, which sees its own past through the batches it was in.
 """
 
 from __future__ import annotations
@@ -199,7 +199,9 @@ def diagonal_descent(
     dimension, networks = _validate.count("dimension", dimension, 1), _validate.count("networks", networks, 2)
     seed, correlated = _validate.count("seed", seed), covariance_of(dimension, covariance, signal)
     _validate.fit_in_memory(
-        "the data", networks * int(model.aspect_ratio * dimension) * dimension, "take fewer networks or a smaller dimension"
+        "the data",
+        networks * int(model.aspect_ratio * dimension) * dimension,
+        "take fewer networks or a smaller dimension",
     )
     drawn = [data(model, dimension, correlated, seed, i) for i in range(networks)]
     x, y, theta = (np.stack([one[j] for one in drawn]) for j in range(3))
@@ -214,7 +216,12 @@ def _schedule(lr, steps, every, batch_fraction) -> tuple[float, int, int, float]
     fraction = _validate.positive("batch_fraction", batch_fraction)
     if fraction > 1:
         raise ValueError(f"batch_fraction is a part of the samples and must be at most 1, got {fraction}")
-    return _validate.positive("lr", lr), _validate.count("steps", steps, 1), _validate.count("every", every, 1), fraction
+    return (
+        _validate.positive("lr", lr),
+        _validate.count("steps", steps, 1),
+        _validate.count("every", every, 1),
+        fraction,
+    )
 
 
 def _descent(lr: float, steps: int, every: int, curves: list) -> Descent:
@@ -259,7 +266,9 @@ class _Networks:
         return (residual[:, None, :] @ self.x)[:, 0]
 
 
-def _followed(trained: _Effective | _Networks, lr: float, steps: int, every: int, fraction: float, rng: np.random.Generator):
+def _followed(
+    trained: _Effective | _Networks, lr: float, steps: int, every: int, fraction: float, rng: np.random.Generator
+):
     """Excess risk and training error of every so many steps, (n, ...) each."""
     u, v = (np.full(trained.shape, trained.model.init_scale) for _ in range(2))
     decay, curves = lr * trained.model.weight_decay, []
@@ -281,4 +290,6 @@ def _followed(trained: _Effective | _Networks, lr: float, steps: int, every: int
             if lost.any():
                 u[lost], v[lost] = np.inf, 0.0
     n = steps // every + 1
-    return tuple(np.stack([*part, *[np.full_like(part[0], np.inf)] * (n - len(part))]) for part in zip(*curves, strict=True))
+    return tuple(
+        np.stack([*part, *[np.full_like(part[0], np.inf)] * (n - len(part))]) for part in zip(*curves, strict=True)
+    )

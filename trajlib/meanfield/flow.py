@@ -82,7 +82,8 @@ class DiagonalFlow(
     times : ndarray (n,)
         Times of the flow.
     excess_risks, training_errors : ndarray (m, n)
-        Mean of (theta - theta*)² over coordinates (in the metric of a covariance), and mean square of X theta - y over samples, of each network.
+        Mean of (theta - theta*)² over coordinates, in the metric of a covariance where there is one, and mean square of X theta - y over
+        samples, of each network.
     theta, signal : ndarray (m, d)
         Linear coefficients at the end, and theta*.
     setting : Setting

@@ -21,7 +21,9 @@ STAGE = 30.0
 STEPS = 200
 
 
-def flow_limit(x: np.ndarray, y: np.ndarray, *, init_scale: float = 0.3, tolerance: float = 1e-9) -> np.ndarray:
+def flow_limit(
+    x: np.ndarray, y: np.ndarray, *, init_scale: float | np.ndarray = 0.3, tolerance: float = 1e-9
+) -> np.ndarray:
     """The end of the gradient flow of a diagonal linear network without weight decay, on data that it can fit.
 
     Parameters
@@ -30,14 +32,14 @@ def flow_limit(x: np.ndarray, y: np.ndarray, *, init_scale: float = 0.3, toleran
         Inputs, n at most d and of full rank.
     y : ndarray (n,), float64
         Targets.
-    init_scale : float
-        alpha, every u and v at the start.
+    init_scale : float or ndarray (m,)
+        alpha, every u and v at the start; several are found on the way to the smallest, at little more than its cost.
     tolerance : float
         Largest \\|X theta - y\\| left, relative to \\|y\\|.
 
     Returns
     -------
-    ndarray (d,)
+    ndarray (d,) or (m, d)
         theta. Of all theta with X theta = y that of least potential: least Euclidean norm for large alpha, least l1 norm for small.
 
     Raises
@@ -61,23 +63,35 @@ def flow_limit(x: np.ndarray, y: np.ndarray, *, init_scale: float = 0.3, toleran
     """
     x, y = check_data(x, y)
     if x.shape[0] > x.shape[1]:
-        raise ValueError(f"x must have at most as many samples as inputs, got shape {x.shape}; the flow ends at least squares")
-    scale, tolerance = moderate("init_scale", init_scale) ** 2, _validate.positive("tolerance", tolerance)
+        raise ValueError(
+            f"x must have at most as many samples as inputs, got shape {x.shape}; the flow ends at least squares"
+        )
+    given, tolerance = _validate.numbers_of("init_scale", init_scale), _validate.positive("tolerance", tolerance)
+    if given.ndim > 1 or given.size == 0:
+        raise ValueError(f"init_scale must be a number or a vector (m,), got shape {given.shape}")
+    scales = np.array([moderate("init_scale", float(scale)) for scale in given.ravel()]) ** 2
+    found = np.zeros((len(scales), x.shape[1]))
     size = np.linalg.norm(y)
-    if size == 0:
-        return np.zeros(x.shape[1])
-    with one_thread(x.size):
-        least_norm = x.T @ _solved(x @ x.T, y)
-        a = max(scale, float(np.abs(least_norm).max()))
-        nu = np.zeros(len(y))
-        while True:
-            nu = _newton(x, y, a, nu, (tolerance if a == scale else 1e-2) * size)
-            if a == scale:
-                return a * np.sinh(2.0 * (nu @ x))
-            smaller = max(scale, a / STAGE)
-            largest = a * np.sinh(2.0 * np.abs(nu @ x).max())
-            nu = nu * np.arcsinh(largest / smaller) / np.arcsinh(largest / a)
-            a = smaller
+    if size > 0:
+        with one_thread(x.size):
+            a, nu = float(np.abs(x.T @ _solved(x @ x.T, y)).max()), np.zeros(len(y))
+            for i in np.argsort(-scales):
+                for smaller in _stages(a, float(scales[i])):
+                    largest = np.abs(nu @ x).max()  # theta of the same size, roughly, as with the last alpha
+                    if largest > 0:
+                        nu = nu * np.arcsinh(a / smaller * np.sinh(2.0 * largest)) / (2.0 * largest)
+                    a, nu = (
+                        smaller,
+                        _newton(x, y, smaller, nu, float((tolerance if smaller == scales[i] else 1e-2) * size)),
+                    )
+                found[i] = a * np.sinh(2.0 * (nu @ x))
+    return found if given.ndim else found[0]
+
+
+def _stages(start: float, end: float) -> list[float]:
+    """Values of alpha² on the way, the last of them the end."""
+    between = int(np.log(max(start / end, 1.0)) / np.log(STAGE))
+    return [*(start * STAGE ** -np.arange(1.0, between + 1)), float(end)]
 
 
 def _newton(x: np.ndarray, y: np.ndarray, a: float, nu: np.ndarray, enough: float) -> np.ndarray:
@@ -96,14 +110,19 @@ def _newton(x: np.ndarray, y: np.ndarray, a: float, nu: np.ndarray, enough: floa
         missing = y - a * (x @ np.sinh(force))
         if np.linalg.norm(missing) <= enough:
             return nu
-        step = _solved((x * (2.0 * a * np.cosh(force))) @ x.T, missing)
+        half = x * np.sqrt(2.0 * a * np.cosh(force))
+        step = _solved(half @ half.T, missing)
         slope, length = missing @ step, min(1.0, 2.0 / np.abs(step @ x).max())
         while not (new := value(nu + length * step)) <= now - 1e-4 * length * slope + 1e-13 * abs(now):
             length *= 0.5
             if length < 1e-12:
-                raise ArithmeticError(f"no step brings the fit closer than {np.linalg.norm(missing):.2g} at alpha² = {a:.2g}")
+                raise ArithmeticError(
+                    f"no step brings the fit closer than {np.linalg.norm(missing):.2g} at alpha² = {a:.2g}"
+                )
         nu, now = nu + length * step, new
-    raise ArithmeticError(f"the fit is {np.linalg.norm(missing):.2g} away after {STEPS} Newton steps at alpha² = {a:.2g}")
+    raise ArithmeticError(
+        f"the fit is {np.linalg.norm(missing):.2g} away after {STEPS} Newton steps at alpha² = {a:.2g}"
+    )
 
 
 def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -195,7 +195,7 @@ def dmft(
     >>> mf.times.shape, bool(abs(mf.excess_risk[-1] - 0.42) < 0.01)
     ((81,), True)
 
-    Correlated inputs, x_i and x_j by 0.8^\|i - j\|:
+    Correlated inputs, x_i and x_j by 0.8^\\|i - j\\|:
 
     >>> place = np.arange(100)
     >>> toeplitz = 0.8 ** np.abs(place[:, None] - place)
@@ -234,7 +234,9 @@ def dmft(
             for i in range(replicates):
                 stream = np.random.SeedSequence(seed, spawn_key=(number, i))
                 with one_thread(64 * count):
-                    flow = PathFlow(model, count, stream) if correlated is None else correlated.flow(model, count, stream)
+                    flow = (
+                        PathFlow(model, count, stream) if correlated is None else correlated.flow(model, count, stream)
+                    )
                     done[name].append(_solve(flow, times, tol, response and name == "solution" and i == 0))
                 if bar is not None:
                     bar.update(1)
