@@ -193,7 +193,7 @@ def test_steps_of_a_lazy_network_are_those_of_linear_regression():
     for rate in (lr, 1.5 * lr):
         left = (1 - rate * slope * spectrum) ** 20
         run = dmft_descent(lr=rate, **lazy)
-        assert run.excess_risk[-1] == pytest.approx(left.mean(), rel=0.02)
+        assert run.excess_risk[-1] == pytest.approx(left.mean(), rel=0.05)
         assert run.training_error[-1] == pytest.approx(2 * (spectrum * left).mean(), rel=0.05)
     assert np.isinf(dmft_descent(lr=20 * lr, **lazy).excess_risk[-1])
 
