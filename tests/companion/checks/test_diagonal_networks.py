@@ -35,6 +35,12 @@ def test_agreement():
     assert not any(held(checks.agreement(curves(off=0.07, error=0.01), 24)).values())
 
 
+def test_points_that_are_not_compared():
+    some = curves()
+    some.networks[:, 1, 2:] = np.nan
+    assert all(held(checks.agreement(some, 24)).values())
+
+
 def test_power_of_agreement():
     """A theory that is 10 % off is found with errors of 2 to 5 %, nearly always; a true one passes nearly always."""
     for error in (0.02, 0.05):

@@ -17,7 +17,7 @@ WITHIN = 2.0
 
 
 class Curves(NamedTuple):
-    """Theory and networks at the same times: arrays (..., settings, curves, times), with their standard errors."""
+    """Theory and networks at the same times: arrays (..., settings, curves, times), with their standard errors; nan is not compared."""
 
     theory: np.ndarray
     theory_error: np.ndarray
@@ -40,7 +40,8 @@ class Curves(NamedTuple):
 
     def within(self, off: float = 0.0) -> np.ndarray:
         """Share of the points of each setting within two standard errors, (..., settings)."""
-        return (np.abs(self.scores(off)) <= WITHIN).mean(axis=(-1, -2))
+        scores = np.abs(self.scores(off))
+        return np.nanmean(np.where(np.isnan(scores), np.nan, scores <= WITHIN), axis=(-1, -2))
 
 
 def weighted(relative: np.ndarray, error: np.ndarray) -> tuple[float, float]:
@@ -71,7 +72,7 @@ def agreement(curves: Curves, members: int) -> Check:
     """
     inside, half = _interval(curves.within())
     # the errors of a curve's points go together, so that their mean is not known better than one of them
-    common, error = weighted(curves.relative.mean(axis=(1, 2)), curves.error.mean(axis=(1, 2)))
+    common, error = weighted(np.nanmean(curves.relative, axis=(1, 2)), np.nanmean(curves.error, axis=(1, 2)))
     law = 1 - 2 * student.sf(WITHIN, members - 1)
     wrong = np.mean([curves.within(off).mean() for off in (-0.05, 0.05)]) if np.size(curves.theory) else np.nan
     return Check(
