@@ -209,11 +209,11 @@ def main():
         },
         real_inputs: {
             "names": ["diabetes, products", "breast cancer", "digits", "digits, random ReLU", "digits, random tanh"], "ratios": [0.5, 2.0],
-            "alphas": [0.3, 1.0], "times": [1.0, 3.0, 20.0], "draws": 32, "active": 0.1, "noise": 0.1, "paths": 8_192, "seed": 401,
+            "alphas": [0.3], "times": [1.0, 3.0, 20.0], "draws": 32, "active": 0.1, "noise": 0.1, "paths": 8_192, "seed": 401,
         },
         descent_theory: {
             "rates": [[0.05, 0.15, 0.25, 0.35], [0.05, 0.1, 0.2, 0.3], [0.05, 0.1, 0.125, 0.15]], "batches": [1.0, 0.3, 0.1],
-            "t_end": 20.0, "constants": {"init_scale": 0.6}, "dimension": 600, "networks": 24, "paths": 16_384, "replicates": 4,
+            "t_end": 20.0, "constants": {"init_scale": 0.6}, "dimension": 500, "networks": 16, "paths": 8_192, "replicates": 2,
             "seed": 601,
         },
     }  # fmt: skip
