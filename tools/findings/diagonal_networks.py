@@ -171,6 +171,25 @@ def descent_theory(rates, batches, t_end, constants, dimension, networks, paths,
     return {"found": found, "half": half}
 
 
+def descent_converged(rates, batch, t_end, constants, paths, replicates, seed):
+    """The theory of descent_theory for one batch size, with more paths: (rate, 4, time)."""
+    found = []
+    for lr in rates:
+        steps = 8 * round(t_end / lr / 8)
+        run = tl.meanfield.dmft_descent(
+            lr=lr,
+            steps=steps,
+            every=steps // 8,
+            batch_fraction=batch,
+            paths=paths,
+            replicates=replicates,
+            seed=seed,
+            **constants,
+        )
+        found.append([run.excess_risk, run.excess_risk_error, run.training_error, run.training_error_error])
+    return {"found": np.array(found)}
+
+
 def descent_variants(variants, rates, batches, t_end, constants, dimension, networks, seed):
     """Excess risk and training error at t_end of each network, same data for all rates: (variant, batch, rate, 2, network)."""
     found = np.zeros((len(variants), len(batches), len(rates), 2, networks))
@@ -215,6 +234,10 @@ def main():
             "rates": [[0.05, 0.15, 0.25, 0.35], [0.05, 0.1, 0.2, 0.3], [0.05, 0.1, 0.125, 0.15]], "batches": [1.0, 0.3, 0.1],
             "t_end": 20.0, "constants": {"init_scale": 0.6}, "dimension": 500, "networks": 16, "paths": 8_192, "replicates": 2,
             "seed": 601,
+        },
+        descent_converged: {
+            "rates": [0.1, 0.125, 0.15], "batch": 0.1, "t_end": 20.0, "constants": {"init_scale": 0.6}, "paths": 32_768, "replicates": 2,
+            "seed": 603,
         },
     }  # fmt: skip
     for function, settings in declared.items():
