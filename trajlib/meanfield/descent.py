@@ -15,7 +15,7 @@ from .. import _validate
 from ..results import Result
 from ._threads import one_thread
 from .correlated import Covariance, covariance_of, data
-from .model import Setting
+from .model import Setting, moderate
 from .paths import PathFlow
 
 __all__ = ["Descent", "diagonal_descent", "dmft_descent"]
@@ -217,7 +217,7 @@ def _schedule(lr, steps, every, batch_fraction) -> tuple[float, int, int, float]
     if fraction > 1:
         raise ValueError(f"batch_fraction is a part of the samples and must be at most 1, got {fraction}")
     return (
-        _validate.positive("lr", lr),
+        moderate("lr", lr),
         _validate.count("steps", steps, 1),
         _validate.count("every", every, 1),
         fraction,

@@ -18,7 +18,7 @@ from ..progress import progress_bar
 from ..results import Result
 from ._threads import one_thread
 from .correlated import covariance_of, data
-from .model import LARGEST, SMALLEST, Setting, moderate, report_times
+from .model import Setting, check_size, moderate, report_times
 from .stabilized import integrate
 
 __all__ = ["DiagonalFlow", "FlowPath", "diagonal_flow", "gradient_flow"]
@@ -248,12 +248,7 @@ def gradient_flow(
     array([1., 0.])
     """
     x, y = check_data(x, y)
-    for name, array in (("x", x), ("y", y)):
-        largest = np.abs(array).max()
-        if largest > LARGEST or (largest < SMALLEST and (largest or name == "x")):
-            raise ValueError(
-                f"{name} must have its largest entry between {SMALLEST:g} and {LARGEST:g}, got {largest:g}"
-            )
+    check_size(x, y)
     init_scale, weight_decay = moderate("init_scale", init_scale), moderate("weight_decay", weight_decay, zero=True)
     times, tolerance = report_times(times, t_max), _validate.positive("tolerance", tolerance)
     flow = _Network(x, y, init_scale, weight_decay, _validate.choice("form", form, FORMS), device)

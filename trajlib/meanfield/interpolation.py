@@ -12,7 +12,7 @@ import numpy as np
 from .. import _validate
 from ..dynamics.diagonal import check_data
 from ._threads import one_thread
-from .model import moderate
+from .model import check_size, moderate
 
 __all__ = ["flow_limit"]
 
@@ -45,9 +45,9 @@ def flow_limit(
     Raises
     ------
     TypeError, ValueError
-        If an argument has the wrong type, shape or range; if there are more samples than inputs.
+        If an argument has the wrong type, shape or range; if there are more samples than inputs, or samples depend on each other.
     ArithmeticError
-        If Newton's method does not get there: the data cannot be fitted, or alpha is too small for double precision.
+        If Newton's method does not get there: alpha is too small, or the tolerance, for double precision.
 
     References
     ----------
@@ -62,6 +62,7 @@ def flow_limit(
     np.float64(1.0)
     """
     x, y = check_data(x, y)
+    check_size(x, y)
     if x.shape[0] > x.shape[1]:
         raise ValueError(
             f"x must have at most as many samples as inputs, got shape {x.shape}; the flow ends at least squares"
@@ -74,7 +75,11 @@ def flow_limit(
     size = np.linalg.norm(y)
     if size > 0:
         with one_thread(x.size):
-            a, nu = float(np.abs(x.T @ _solved(x @ x.T, y)).max()), np.zeros(len(y))
+            try:
+                least_norm = x.T @ _solved(x @ x.T, y)
+            except ArithmeticError as error:
+                raise ValueError(f"x must have rows that are linearly independent: {error}") from None
+            a, nu = float(np.abs(least_norm).max()), np.zeros(len(y))
             for i in np.argsort(-scales):
                 for smaller in _stages(a, float(scales[i])):
                     largest = np.abs(nu @ x).max()  # theta of the same size, roughly, as with the last alpha
@@ -132,4 +137,4 @@ def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     try:
         return cho_solve(cho_factor(matrix, lower=True, check_finite=False), right)
     except LinAlgError:
-        raise ArithmeticError("the inputs of the samples are not linearly independent, or nearly so") from None
+        raise ArithmeticError("the system is singular, or nearly so") from None
