@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-from ..conditions import Check, at_least, at_most, between, share
+from ..conditions import Check, Condition, at_least, at_most, between, share
 
 __all__ = ["Curves", "agreement", "fixed_points", "rate_tradeoff", "real_data", "time_scales", "weighted"]
 
@@ -212,7 +212,8 @@ def _taking_turns(times: np.ndarray) -> np.ndarray:
 
 def real_data(deviations: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Check:
     """For three kinds of inputs, the late excess risk over that of the theory less one, with its errors, at times that go together."""
-    conditions, said = {}, []
+    conditions: dict[str, bool | Condition] = {}
+    said = []
     for name, text in (
         ("Gaussian", "Gaussian inputs follow the theory (10 %)"),
         ("Gaussian, correlated", "correlated Gaussian inputs follow that of their covariance (10 %)"),
