@@ -148,6 +148,11 @@ CALLS = {
         tl.spectrum_edge,
         {"rates": np.ones(2), "weights": np.ones(2) / 2, "aspect_ratio": 0.25, "side": "left"},
     ),
+    "flow_limit": (tl.flow_limit, {"x": RNG.standard_normal((2, 5)), "y": np.ones(2), "init_scale": 0.3}),
+    "diagonal_descent": (
+        lambda covariance, **o: tl.diagonal_descent(4, steps=3, covariance=covariance, sparsity=0.5, networks=2, **o),
+        {"covariance": np.eye(4), "lr": 0.1, "batch_fraction": 0.5, "signal": np.ones(4)},
+    ),
     "long_time": (
         tl.long_time,
         {"aspect_ratio": 0.5, "init_scale": 0.3, "noise": 0.1, "sparsity": 0.1, "weight_decay": 0.0},

@@ -71,8 +71,8 @@ _HOME = {
     "embedding": "Embedding SkewLognormal asymptotic_spacings compare_spacings decorrelation_time embed_copies embedding_time "
     "fit_skew_lognormal rescale_spacings scalar_embedding skew_lognormal_test spacing_null",
     "ensembles": "Divergence Interrupted Trajectories diverge perturb train",
-    "meanfield": "DiagonalFlow FlowPath LongTime MeanField NotConverged basis_pursuit diagonal_flow dmft gradient_flow long_time "
-    "minimum_norm spectrum_edge",
+    "meanfield": "Descent DiagonalFlow FlowPath LongTime MeanField NotConverged basis_pursuit diagonal_descent diagonal_flow dmft "
+    "dmft_descent flow_limit gradient_flow long_time minimum_norm spectrum_edge",
     "models": "Layers Perceptron",
     "optimisers": "schedules",
     "prediction": "AUC AUCDifference Prediction RocCurve StoppingRule assign_folds auc baselines compare_auc indicator_cost outcomes "

@@ -415,18 +415,20 @@ def theory_and_networks(pairs: Mapping[str, tuple[MeanField, DiagonalFlow]], sma
     -------
     Figure
     """
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.6))
+    fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 6.6), sharex=True)
     looks = itertools.cycle((("blue", "-"), ("green", "--"), ("orange", "-."), ("vermilion", ":")))
     for (name, (theory, networks)), (colour, line) in zip(pairs.items(), looks, strict=False):
-        for ax, what in ((left, "excess_risk"), (right, "training_error")):
-            ax.plot(theory.times[1:], getattr(theory, what)[1:], line, color=COLOURS[colour], label=name)
+        for ax, what in ((top, "excess_risk"), (bottom, "training_error")):
+            curve = getattr(theory, what)
+            ax.plot(theory.times[1:], curve[1:], line, color=COLOURS[colour])
             mean, error = getattr(networks, what)[1::5], getattr(networks, f"{what}_error")[1::5]
             ax.errorbar(
                 networks.times[1::5], mean, error, fmt="o", ms=4, mfc="none", color=COLOURS[colour], lw=1, ls="none"
             )
-    left.set(xscale="log", xlabel="t", ylabel="excess risk", ylim=(0, None), title="excess risk")
-    right.set(xscale="log", yscale="log", xlabel="t", ylabel="training error", title="training error")
-    right.set_ylim(smallest, 2)
-    left.legend(loc="lower left")
-    label_panels((left, right))
+            if ax is top:
+                ax.annotate(name, (theory.times[-1], curve[-1]), xytext=(6, 0), textcoords="offset points", va="center")
+    top.set(xscale="log", ylim=(0, None), ylabel="excess risk", title="excess risk")
+    bottom.set(yscale="log", xlabel="t", ylabel="training error", title="training error")
+    bottom.set_ylim(smallest, 2)
+    label_panels((top, bottom))
     return fig

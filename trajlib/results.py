@@ -39,6 +39,7 @@ HOME = {
     "embedding.skewlognormal": "SkewLognormal SkewLognormalTest",
     "embedding.spacings": "SpacingComparison",
     "ensembles": "Divergence Trajectories",
+    "meanfield.descent": "Descent",
     "meanfield.flow": "DiagonalFlow FlowPath",
     "meanfield.limits": "LongTime",
     "meanfield.model": "Setting",

@@ -17,7 +17,8 @@ from ..ensembles import Interrupted
 from ..progress import progress_bar
 from ..results import Result
 from ._threads import one_thread
-from .model import LARGEST, SMALLEST, Setting, draw, moderate, report_times
+from .correlated import covariance_of, data
+from .model import Setting, check_size, moderate, report_times
 from .stabilized import integrate
 
 __all__ = ["DiagonalFlow", "FlowPath", "diagonal_flow", "gradient_flow"]
@@ -81,7 +82,8 @@ class DiagonalFlow(
     times : ndarray (n,)
         Times of the flow.
     excess_risks, training_errors : ndarray (m, n)
-        Mean of (theta - theta*)² over coordinates, and mean square of X theta - y over samples, of each network.
+        Mean of (theta - theta*)² over coordinates, in the metric of a covariance where there is one, and mean square of X theta - y over
+        samples, of each network.
     theta, signal : ndarray (m, d)
         Linear coefficients at the end, and theta*.
     setting : Setting
@@ -246,12 +248,7 @@ def gradient_flow(
     array([1., 0.])
     """
     x, y = check_data(x, y)
-    for name, array in (("x", x), ("y", y)):
-        largest = np.abs(array).max()
-        if largest > LARGEST or (largest < SMALLEST and (largest or name == "x")):
-            raise ValueError(
-                f"{name} must have its largest entry between {SMALLEST:g} and {LARGEST:g}, got {largest:g}"
-            )
+    check_size(x, y)
     init_scale, weight_decay = moderate("init_scale", init_scale), moderate("weight_decay", weight_decay, zero=True)
     times, tolerance = report_times(times, t_max), _validate.positive("tolerance", tolerance)
     flow = _Network(x, y, init_scale, weight_decay, _validate.choice("form", form, FORMS), device)
@@ -283,6 +280,8 @@ def diagonal_flow(
     weight_decay: float = 0.0,
     t_max: float = 8.0,
     times: np.ndarray | None = None,
+    covariance: np.ndarray | None = None,
+    signal: np.ndarray | None = None,
     form: str = "mirror",
     tolerance: float = 1e-4,
     device: str | None = None,
@@ -298,7 +297,7 @@ def diagonal_flow(
         Independent draws of data and signal, >= 2.
     seed : int
         Network i depends on (seed, i) alone, not on how many others there are.
-    aspect_ratio, init_scale, noise, sparsity, weight_decay, t_max, times
+    aspect_ratio, init_scale, noise, sparsity, weight_decay, t_max, times, covariance, signal
         As in :func:`~trajlib.meanfield.solver.dmft`. The number of coordinates of theta* that are not zero is exact.
 
     Other Parameters
@@ -332,6 +331,7 @@ def diagonal_flow(
     """
     model = Setting(aspect_ratio, init_scale, noise, sparsity, weight_decay)
     dimension, networks = _validate.count("dimension", dimension, 1), _validate.count("networks", networks, 2)
+    correlated = covariance_of(dimension, covariance, signal)
     seed, times = _validate.count("seed", seed), report_times(times, t_max)
     _validate.fit_in_memory(
         "the data of a network", int(model.aspect_ratio * dimension) * dimension, "take a smaller dimension"
@@ -341,14 +341,14 @@ def diagonal_flow(
     interrupted = False
     try:
         for i in range(networks):
-            x, y, signal = draw(model, dimension, seed, i)
+            x, y, target, root = data(model, dimension, correlated, seed, i)
             path = gradient_flow(
                 x, y, init_scale=model.init_scale, weight_decay=model.weight_decay, times=times, form=form,
                 tolerance=tolerance, device=device,
             )  # fmt: skip
             theta = path.theta
-            risk = ((theta - signal) ** 2).mean(axis=1)
-            done.append((risk, path.training_error, theta[-1], signal, path.steps))
+            away = theta - target if root is None else (theta - target) @ root
+            done.append(((away**2).mean(axis=1), path.training_error, theta[-1], target, path.steps))
             if bar is not None:
                 bar.update(1)
     except KeyboardInterrupt:

@@ -28,6 +28,16 @@ def moderate(name: str, value, *, zero: bool = False) -> float:
     return number
 
 
+def check_size(x: np.ndarray, y: np.ndarray) -> None:
+    """Raise where inputs or targets are too small or too large to compute with."""
+    for name, array in (("x", x), ("y", y)):
+        largest = np.abs(array).max()
+        if largest > LARGEST or (largest < SMALLEST and (largest or name == "x")):
+            raise ValueError(
+                f"{name} must have its largest entry between {SMALLEST:g} and {LARGEST:g}, got {largest:g}"
+            )
+
+
 @dataclass(frozen=True)
 class Setting(Result, axes={"": "aspect_ratio init_scale noise sparsity weight_decay"}):
     """The constants of the model, checked. The paper's symbols are in brackets.

@@ -32,11 +32,12 @@ class PathFlow:
     """A sampled ensemble of coordinates, as a flow to integrate. The state is xi (paths,), theta = a_t sinh(2 xi).
 
     Half of the paths (a power of two) have theta* = 0, half +1/sqrt(rho), with weights that make their shares exact; -1/sqrt(rho) is their
-    mirror image. The second half is in pairs of opposite noise.
+    mirror image. The second half is in pairs of opposite noise. Of the samples only inner products are needed, unless each is to be looked
+    at (as minibatches do): then so many of them are sampled, and vectors of samples have their values over the root of their number.
     """
 
-    def __init__(self, model: Setting, paths: int, seed: np.random.SeedSequence):
-        self.model = model
+    def __init__(self, model: Setting, paths: int, seed: np.random.SeedSequence, samples: int | None = None):
+        self.model, self.samples = model, samples
         half = paths // 2
         self._cut = half if model.sparsity < 1 else 0  # paths with theta* = 0
         size = paths if self._cut else half
@@ -44,15 +45,31 @@ class PathFlow:
         self.weights[: self._cut] = (1.0 - model.sparsity) / half
         self.signal = np.full(size, model.signal)
         self.signal[: self._cut] = 0.0
-        self.capacity = min(1024, 3 * half // 4)
         self._rng = np.random.Generator(np.random.PCG64(seed))
         self._noise = self._quasi_random(half)
+        self._begin(min(1024, 3 * half // 4))
+
+    def _begin(self, capacity: int) -> None:
+        """No directions yet, and room for at most so many."""
+        self.capacity, size = capacity, len(self.weights)
         self._q, self._weighted_q, self._b, self._z = (np.empty((64, size)) for _ in range(4))
-        self._images = np.zeros(
-            (64, 65)
-        )  # X q, in coordinates of samples: the noise of the targets, then one for each q
-        self._e = np.zeros((64, 65))
+        # X q, in coordinates of samples: the noise of the targets, then one for each q; or its values at the samples
+        self._images, self._e = (np.zeros((64, self.samples or 65)) for _ in range(2))
         self._states = self._residuals = 0
+        self._targets = np.zeros(self._images.shape[1])
+        self._targets[0] = 1.0
+        if self.samples:
+            self._targets = self._rng.standard_normal(self.samples)
+            self._targets /= np.linalg.norm(self._targets)
+
+    def _fresh_image(self, k: int) -> np.ndarray:
+        """The part of X q for a new q that nothing is known of: a unit vector of samples, orthogonal to all residuals."""
+        if not self.samples:
+            return np.eye(1, self._images.shape[1], k + 1)[0]
+        z = self._rng.standard_normal(self.samples)
+        for _ in range(2):
+            z -= (self._e[: self._residuals] @ z) @ self._e[: self._residuals]
+        return z / np.linalg.norm(z)
 
     def _quasi_random(self, half: int) -> np.ndarray:
         """Scrambled Sobol points as normal numbers (directions, paths)."""
@@ -87,7 +104,15 @@ class PathFlow:
 
     def observe(self, t: float, xi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """theta - theta* of the paths, and the residual X theta - y in coordinates of samples (1 + states known,)."""
-        error = self.model.scale(t) * np.sinh(2.0 * xi) - self.signal
+        error = self.seen(self.model.scale(t) * np.sinh(2.0 * xi) - self.signal)
+        return error, self.residual(error)
+
+    def seen(self, error: np.ndarray) -> np.ndarray:
+        """What the data see of an error of theta (paths,): all of it, as inputs are independent."""
+        return error
+
+    def residual(self, error: np.ndarray) -> np.ndarray:
+        """X theta - y in coordinates of samples (1 + states known,), for an error as the data see it."""
         k = self._states
         self._make_room(max(k, self._residuals))
         rest, share = error.copy(), np.zeros(k)
@@ -101,18 +126,19 @@ class PathFlow:
             self._q[k] = rest / length
             self._weighted_q[k] = self.weights * self._q[k]
             known = self._b[: self._residuals] @ self._weighted_q[k]
-            self._images[k] = (known / self.model.aspect_ratio) @ self._e[: self._residuals]
-            self._images[k, k + 1] = 1.0
+            self._images[k] = (known / self.model.aspect_ratio) @ self._e[: self._residuals] + self._fresh_image(k)
             self._states += 1
             residual += length * self._images[k]
-        residual[0] -= self.model.noise
-        return error, residual
+        return residual - self.model.noise * self._targets
 
     def rate(self, t: float, y: np.ndarray) -> np.ndarray:
         """d xi / dt = -X'(X theta - y), (paths,)."""
         if not np.abs(y).max() < OUTLYING:
             return np.full_like(y, np.nan)  # the step was too long, and will be rejected
-        residual = self.observe(t, y)[1]
+        return -self.seen(self.force(self.observe(t, y)[1]))
+
+    def force(self, residual: np.ndarray) -> np.ndarray:
+        """X' times a vector of samples, (paths,), before the covariance."""
         k = self._residuals
         rest, share = residual.copy(), np.zeros(k)
         for _ in range(2):
@@ -127,7 +153,7 @@ class PathFlow:
             self._b[k] = (delta * known) @ self._q[: self._states] + np.sqrt(delta) * self._z[k]
             self._residuals += 1
             share = np.append(share, length)
-        return -(share @ self._b[: self._residuals])
+        return share @ self._b[: self._residuals]
 
     def _make_room(self, k: int) -> None:
         """Room for direction k, of states and of residuals."""
@@ -142,7 +168,9 @@ class PathFlow:
             old = getattr(self, name)
             setattr(self, name, np.concatenate([old, np.empty_like(old)]))
         for name in ("_images", "_e"):
-            setattr(self, name, np.pad(getattr(self, name), ((0, k), (0, k))))
+            setattr(self, name, np.pad(getattr(self, name), ((0, k), (0, 0 if self.samples else k))))
+        if not self.samples:
+            self._targets = np.pad(self._targets, (0, k))
 
     def rates(self, t: float, xi: np.ndarray) -> np.ndarray:
         """D = d theta / d xi = 2 a_t cosh(2 xi) of the paths."""
@@ -158,8 +186,8 @@ class PathFlow:
         """Root mean square error of theta, relative to that of theta - theta* at the start of the step."""
         if not np.abs(y[1]).max() < OUTLYING:
             return np.inf
-        size = np.maximum(self.rates(t[0], y[0]), self.rates(t[1], y[1])) * change
-        error = self.model.scale(t[0]) * np.sinh(2.0 * y[0]) - self.signal
+        size = self.seen(np.maximum(self.rates(t[0], y[0]), self.rates(t[1], y[1])) * change)
+        error = self.seen(self.model.scale(t[0]) * np.sinh(2.0 * y[0]) - self.signal)
         return float(np.sqrt(self.weights @ (size * size)) / max(np.sqrt(self.weights @ (error * error)), FLOOR))
 
     def mark(self):

@@ -15,6 +15,7 @@ from ..ensembles import Interrupted
 from ..progress import progress_bar
 from ..results import Result
 from ._threads import one_thread
+from .correlated import Covariance
 from .model import Setting, report_times
 from .paths import PathFlow
 from .response import RESOLUTION
@@ -52,11 +53,11 @@ class MeanField(
     times : ndarray (n,)
         Times of the flow, from 0.
     excess_risk, excess_risk_error : ndarray (n,)
-        Mean of (theta - theta*)² over coordinates, and its standard error.
+        Mean of (theta - theta*)² over coordinates, and its standard error; in the metric of the covariance where there is one.
     training_error, training_error_error : ndarray (n,)
         Mean square of X theta - y over samples, and its standard error.
     correlation : ndarray (n, n)
-        C_Delta(t, s), mean of (theta_t - theta*)(theta_s - theta*) over coordinates.
+        C_Delta(t, s), mean of (theta_t - theta*)(theta_s - theta*) over coordinates, in the same metric.
     field_correlation : ndarray (n, n)
         C_u(t, s), covariance of the effective noise: delta times that of the residuals X theta - y at two times.
     response : ndarray (n, n) or None
@@ -105,6 +106,8 @@ def dmft(
     weight_decay: float = 0.0,
     t_max: float = 8.0,
     times: np.ndarray | None = None,
+    covariance: np.ndarray | None = None,
+    signal: np.ndarray | None = None,
     paths: int = 32_768,
     replicates: int | None = None,
     tolerance: float = 3e-4,
@@ -134,12 +137,17 @@ def dmft(
         Time to follow the flow for.
     times : ndarray (n,), optional
         Increasing times >= 0 at which to report, in place of 81 equal ones from 0 to t_max.
+    covariance : ndarray (d, d) or (d,), optional
+        Sigma, where rows of X are N(0, Sigma / d) and not N(0, 1 / d): a matrix, or a spectrum, whose eigenvectors are then random.
+        The excess risk is (theta - theta*)' Sigma (theta - theta*) / d.
+    signal : ndarray (d,), optional
+        With a covariance: theta*, in place of one that is drawn anew for each replica of the d coordinates.
 
     Other Parameters
     ----------------
     paths : int
         Sampled coordinates in all, at least 2048 for each replicate (512 without ``convergence``), rounded up so that each
-        replicate has a power of two.
+        replicate has a power of two. With a covariance they are replicas of d coordinates, a multiple of four for each replicate.
     replicates : int, optional
         Independent ensembles that the paths form, >= 2: more of them make the standard errors surer, fewer make each less biased.
         By default one for every 2048 paths, at least 2 and at most 8.
@@ -179,15 +187,27 @@ def dmft(
     ----------
     The model and its mean-field limit: Nishiyama, Imaizumi, arXiv 2510.01930. The equations are a reconstruction, checked against
     direct simulation. Solved by conditioning, as in E. Bolthausen, Comm. Math. Phys. 325 (2014) 333, and Y. M. Lu, arXiv 2101.07464
-    ("Householder dice"), with the side of the samples exact.
+    ("Householder dice"), with the side of the samples exact. With a covariance X = Z Sigma^(1/2), and Z is solved for.
 
     Examples
     --------
     >>> mf = dmft(t_max=2.0, paths=8192)
     >>> mf.times.shape, bool(abs(mf.excess_risk[-1] - 0.42) < 0.01)
     ((81,), True)
+
+    Correlated inputs, x_i and x_j by 0.8^\\|i - j\\|:
+
+    >>> place = np.arange(100)
+    >>> toeplitz = 0.8 ** np.abs(place[:, None] - place)
+    >>> dmft(t_max=2.0, paths=8192, replicates=2, covariance=toeplitz).excess_risk[-1] < 0.3
+    np.True_
     """
     model = Setting(aspect_ratio, init_scale, noise, sparsity, weight_decay)
+    correlated = None if covariance is None else Covariance(covariance, signal)
+    if correlated is None and signal is not None:
+        raise ValueError("signal needs a covariance: without one coordinates are not told apart")
+    if correlated is not None and response:
+        raise ValueError("the response kernel is found for independent inputs only, not with a covariance")
     times = report_times(times, t_max)
     seed, paths, least = _validate.count("seed", seed), _validate.count("paths", paths, 1), 2048 if convergence else 512
     if replicates is None:
@@ -198,6 +218,8 @@ def dmft(
             f"paths must be at least {least} for each of {replicates} replicates, {least * replicates} in all, got {paths}"
         )
     size = 1 << (-(-paths // replicates) - 1).bit_length()
+    if correlated is not None:
+        size = 4 * correlated.dimension * max(1, round(size / correlated.dimension / 4))
     tolerance = _validate.positive("tolerance", tolerance)
     if tolerance > 0.01:
         raise ValueError(f"tolerance must be at most 0.01 (steps would follow nothing), got {tolerance}")
@@ -212,9 +234,10 @@ def dmft(
             for i in range(replicates):
                 stream = np.random.SeedSequence(seed, spawn_key=(number, i))
                 with one_thread(64 * count):
-                    done[name].append(
-                        _solve(model, count, stream, times, tol, response and name == "solution" and i == 0)
+                    flow = (
+                        PathFlow(model, count, stream) if correlated is None else correlated.flow(model, count, stream)
                     )
+                    done[name].append(_solve(flow, times, tol, response and name == "solution" and i == 0))
                 if bar is not None:
                     bar.update(1)
     except KeyboardInterrupt:
@@ -249,10 +272,9 @@ class _Curves:
     steps: int
 
 
-def _solve(model, paths, stream, times, tolerance, wants_response) -> _Curves:
+def _solve(flow: PathFlow, times: np.ndarray, tolerance: float, wants_response: bool) -> _Curves:
     """One ensemble of paths, followed to the last of the times."""
-    flow = PathFlow(model, paths, stream)
-    n, steps = len(times), 0
+    model, n, steps = flow.model, len(times), 0
     errors, residuals = np.empty((n, len(flow.weights))), []
     xi, now = np.zeros(len(flow.weights)), 0
     nodes = [(0.0, flow.rates(0.0, xi))]
