@@ -274,6 +274,7 @@ def predict_with_trees(
     (np.float64(1.0), np.float64(0.5))
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
 
     x = _validate.float64("indicators", indicators)
     labels = _classes(outcome)
@@ -285,14 +286,15 @@ def predict_with_trees(
     number, lead = int(fold.max()) + 1, x.shape[1:-1]
     columns = np.clip(x, -1e300, 1e300).reshape(len(x), -1, x.shape[-1])  # nan stays
     score = np.full(columns.shape[:2], np.nan)
-    for f in range(number):
-        learn, test = fold != f, fold == f
-        _enough(happened[learn].astype(np.int64), 1)
-        scored = test | learn if number == 1 else test
-        for j in range(columns.shape[1]):
-            made = HistGradientBoostingClassifier(max_iter=trees, early_stopping=False, random_state=seed)
-            made.fit(columns[learn, j], happened[learn])
-            score[scored, j] = made.decision_function(columns[scored, j])
+    with threadpool_limits(limits=1, user_api="openmp"):  # a few thousand rows: more threads only wait for each other
+        for f in range(number):
+            learn, test = fold != f, fold == f
+            _enough(happened[learn].astype(np.int64), 1)
+            scored = test | learn if number == 1 else test
+            for j in range(columns.shape[1]):
+                made = HistGradientBoostingClassifier(max_iter=trees, early_stopping=False, random_state=seed)
+                made.fit(columns[learn, j], happened[learn])
+                score[scored, j] = made.decision_function(columns[scored, j])
     score = score.reshape(len(x), *lead)
     area = auc(score, happened, fold=fold, level=level)
     return Prediction(area, score, happened, fold, np.ones((number, *lead)), "trees")

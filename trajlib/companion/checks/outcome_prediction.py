@@ -23,7 +23,7 @@ def _all_reach(areas: np.ndarray, limit: float) -> Condition:
 
 
 def _tested(conditions: dict[str, Condition]) -> dict[str, Condition]:
-    """Those that there was something to measure for: where hardly a run of one activation fails, the other speaks. All if there are none."""
+    """Those that there was something to measure for: where hardly a run of one activation fails, the other speaks. Else all."""
     return {text: part for text, part in conditions.items() if part.testable} or conditions
 
 
@@ -136,8 +136,8 @@ def tangent_pairs(
     """For each activation, in each of several windows of time: the smallest angle of each of the pairs on the way (n, pairs), and whether
     both vectors are determined (n, pairs).
 
-    A pair is judged where both vectors are determined in 20 networks of a window, by the window where it occurs most often. One that is judged
-    and does not occur refutes the claim; it holds if all pairs are judged and occur, for both activations; else it is not testable.
+    A pair is judged where both vectors are determined in 20 networks of a window, by the window where it occurs most often. One that is
+    judged and does not occur refutes the claim; it holds if all pairs are judged and occur, for both activations; else it is not testable.
     """
     text, conditions = [], {}
     for activation, windows in runs.items():
