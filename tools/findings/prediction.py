@@ -199,7 +199,9 @@ def compared(sets: dict[str, np.ndarray], event: np.ndarray, folds: int, seed: i
 
 def prediction_ablation(lrs: list[float], hidden: list, batches: list, inits: list, networks: int, time: float,
                         early: list[float], folds: int, seed: int) -> dict:  # fmt: skip
-    """A full factorial: for each cell and early time, areas of exponents, baselines, weights and loss, and the gain of exponents."""
+    """A full factorial: for each cell and early time, areas of exponents, baselines, weights and loss, and the gain of exponents.
+
+    The loss is a sum over the samples of a batch: the rate is raised by what that leaves out, so that a step is the same in the mean."""
     names = ("exponents", "baselines", "weights", "loss")
     task = tl.plane("parabola")
     cells = [(a, h, b, lr, i) for a in ("tanh", "relu") for h in hidden for b in batches for lr in lrs for i in inits]
@@ -207,7 +209,7 @@ def prediction_ablation(lrs: list[float], hidden: list, batches: list, inits: li
     share, absolute = np.zeros(len(cells)), np.zeros(len(cells), dtype=bool)
     for c, (activation, layers, batch, lr, (scheme, scale)) in enumerate(cells):
         net = network(activation, layers if isinstance(layers, int) else tuple(layers))
-        gd = tl.GradientDescent(net, task, lr=lr, batch_size=batch)
+        gd = tl.GradientDescent(net, task, lr=lr * len(task.x) / (batch or len(task.x)), batch_size=batch)
         w0 = scale * net.init(networks, seed=seed, scheme=scheme)
         end = gd.loss(tl.train(gd, w0, round(time / lr), every=round(time / lr), record=("weights",)).weights[:, -1])
         event, absolute[c] = event_of(end)
