@@ -13,18 +13,21 @@ __all__ = ["failed_early", "high_loss_unstable", "marginal_best", "predict_loss"
 
 Areas = Mapping[tuple[str, str, str], np.ndarray]
 """For each (indicator, activation, time): areas under the ROC curve and the ends of their intervals, (3, cases)."""
+Conditions = dict[str, bool | Condition]
 FEWEST = 20
 """Runs of a kind, or networks with both vectors determined: with fewer nothing is said."""
 
 
 def _all_reach(areas: np.ndarray, limit: float) -> Condition:
     """Whether all of the areas (3, cases) do; nothing to measure without a case."""
-    return reaches(*areas, limit) if np.size(areas) else at_least(np.nan, limit)
+    return reaches(areas[0], areas[1], areas[2], limit) if np.size(areas) else at_least(np.nan, limit)
 
 
-def _tested(conditions: dict[str, Condition]) -> dict[str, Condition]:
+def _tested(conditions: Conditions) -> Conditions:
     """Those that there was something to measure for: where hardly a run of one activation fails, the other speaks. Else all."""
-    return {text: part for text, part in conditions.items() if part.testable} or conditions
+    return {
+        text: part for text, part in conditions.items() if not isinstance(part, Condition) or part.testable
+    } or conditions
 
 
 def _span(values: np.ndarray) -> str:
@@ -33,7 +36,8 @@ def _span(values: np.ndarray) -> str:
 
 def predict_loss(areas: Areas) -> Check:
     """For "exponents" and "growth", both activations, times "0.015" and "1": areas for ending well and for failing, naive Bayes."""
-    text, conditions = [], {}
+    text: list[str] = []
+    conditions: Conditions = {}
     for what, words in (("exponents", "exponents"), ("growth", "growth rates of covariant vectors")):
         for activation in ("tanh", "relu"):
             early, late = (areas[what, activation, t] for t in ("0.015", "1"))
@@ -48,7 +52,8 @@ def predict_loss(areas: Areas) -> Check:
 def failed_early(areas: Areas) -> Check:
     """For all indicators (their names begin the keys), both activations, times "0.015" and "0.25": areas for failing."""
     names = list(dict.fromkeys(what for what, _, _ in areas))
-    text, conditions = [], {}
+    text: list[str] = []
+    conditions: Conditions = {}
     for activation in ("tanh", "relu"):
         early, quarter = (np.concatenate([areas[n, activation, t] for n in names], axis=1) for t in ("0.015", "0.25"))
         for name in names:
@@ -65,7 +70,8 @@ def failed_early(areas: Areas) -> Check:
 def high_loss_unstable(runs: Mapping[str, tuple[np.ndarray, ...]]) -> Check:
     """For each activation: outcome (n,), 0 low to 2 high; first exponent of the whole run (n,); local rates of the second half (n, p),
     per unit of time; outcome (m,) of the networks with covariant vectors, and whether two determined ones were tangent on the way (m,)."""
-    text, conditions = [], {}
+    text: list[str] = []
+    conditions: Conditions = {}
     for activation, (outcome, first, local, ended, tangent) in runs.items():
         failed, good = outcome == 2, outcome == 0
         enough = min(failed.sum(), good.sum()) >= FEWEST
@@ -108,7 +114,8 @@ def marginal_best(gaps: Areas, single: Mapping[str, np.ndarray]) -> Check:
     Parameters: for each ("exponents" or "growth", activation, other group), the differences of areas (3, cases) in favour of 5 to 8;
     for each activation the areas of each exponent alone, (cases, p).
     """
-    text, conditions = [], {}
+    text: list[str] = []
+    conditions: Conditions = {}
     others = list(dict.fromkeys(group for _, _, group in gaps))
     for what, words in (("exponents", "exponents"), ("growth", "growth rates")):
         for activation in ("tanh", "relu"):
@@ -139,7 +146,8 @@ def tangent_pairs(
     A pair is judged where both vectors are determined in 20 networks of a window, by the window where it occurs most often. One that is
     judged and does not occur refutes the claim; it holds if all pairs are judged and occur, for both activations; else it is not testable.
     """
-    text, conditions = [], {}
+    text: list[str] = []
+    conditions: Conditions = {}
     for activation, windows in runs.items():
         shares = np.array([
             [(closest[ok, i] < angle).mean() if ok.sum() >= FEWEST else -1.0 for i, ok in enumerate(determined.T)]
@@ -157,5 +165,5 @@ def tangent_pairs(
         conditions[f"{activation}: every pair occurs (5 % of the networks or more)"] = at_least(
             least if least < 0.05 or judged.all() else np.nan, 0.05
         )
-    refuted = any(part.testable and not part.holds for part in conditions.values())
+    refuted = any(isinstance(part, Condition) and part.testable and not part.holds for part in conditions.values())
     return Check("; ".join(text), _tested(conditions) if refuted else conditions)
