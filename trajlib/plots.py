@@ -39,6 +39,7 @@ __all__ = [
     "network_and_map",
     "outcome_exponents",
     "png",
+    "spread",
     "style",
     "theory_and_networks",
 ]
@@ -101,6 +102,27 @@ def label_panels(axes) -> None:
     """Letters a, b, c ... before the titles of the panels."""
     for letter, ax in zip("abcdefghijklmnop", np.ravel(axes), strict=False):
         ax.set_title(f"({letter}) {ax.get_title(loc='left')}", loc="left")
+
+
+def spread(places: Sequence[float], least: float) -> np.ndarray:
+    """Places of labels, moved apart until neighbours keep a least distance, about where they were.
+
+    Examples
+    --------
+    >>> spread([0.5, 0.0, 0.52], 0.1).round(2).tolist()
+    [0.46, 0.0, 0.56]
+    """
+    given = np.asarray(places, dtype=float)
+    order = np.argsort(given, kind="stable")
+    groups: list[tuple[float, int]] = []  # centre and number of labels that stand in one column
+    for place in given[order]:
+        groups.append((float(place), 1))
+        while len(groups) > 1 and groups[-1][0] - groups[-2][0] < least * (groups[-1][1] + groups[-2][1]) / 2:
+            (a, m), (b, n) = groups[-2:]
+            groups[-2:] = [((a * m + b * n) / (m + n), m + n)]
+    found = np.empty(len(given))
+    found[order] = np.concatenate([c + least * (np.arange(n) - (n - 1) / 2) for c, n in groups]) if groups else []
+    return found
 
 
 def divergence_panel(ax: Axes, times: np.ndarray, distance: np.ndarray, loss: np.ndarray | None = None) -> Axes | None:
@@ -329,7 +351,9 @@ def embedded_copies(times: np.ndarray, columns: Iterable[tuple[str, np.ndarray, 
     return fig
 
 
-def final_losses(losses: Mapping[str, np.ndarray], thresholds: Sequence[float] = (4, 100)) -> Figure:
+def final_losses(
+    losses: Mapping[str, np.ndarray], thresholds: Sequence[float] = (4, 100), *, columns: int | None = None
+) -> Figure:
     """Histograms of final losses.
 
     Parameters
@@ -338,6 +362,8 @@ def final_losses(losses: Mapping[str, np.ndarray], thresholds: Sequence[float] =
         A panel each. Losses beyond the axis are put at its ends.
     thresholds : sequence of float
         Dashed.
+    columns : int, optional
+        Panels side by side; all by default.
 
     Returns
     -------
@@ -346,26 +372,32 @@ def final_losses(losses: Mapping[str, np.ndarray], thresholds: Sequence[float] =
     high = 1e3
     least = min(float(np.nanmin(np.append(loss, high))) for loss in losses.values())
     low = 10.0 ** np.floor(np.log10(max(least, 1e-2)))
-    fig, axes = plt.subplots(1, len(losses), figsize=(2.5 * len(losses), 2.8), sharex=True, squeeze=False)
-    for ax, (name, loss) in zip(axes[0], losses.items(), strict=True):
+    columns = len(losses) if columns is None else columns
+    rows = -(-len(losses) // columns)
+    fig, axes = plt.subplots(
+        rows, columns, figsize=(min(2.5 * columns, 10), 0.4 + 2.4 * rows), sharex=True, squeeze=False
+    )
+    for ax, (name, loss) in zip(axes.flat, losses.items(), strict=False):
         ax.hist(np.clip(loss, low, high), bins=np.geomspace(low, high, 51), color=COLOURS["blue"])
         for threshold in thresholds:
             ax.axvline(threshold, color=INK, ls="--", lw=1)
         ax.set(xscale="log", title=name)
-    axes[0, 0].set_ylabel("networks")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("networks")
     fig.supxlabel("final loss")
     return fig
 
 
 def outcome_exponents(
-    runs: Mapping[str, tuple[FiniteTimeExponents, np.ndarray]], lr: float, moments: Mapping[str, int]
+    runs: Mapping[str, tuple[FiniteTimeExponents | np.ndarray, np.ndarray]], lr: float, moments: Mapping[str, int]
 ) -> Figure:
     """Finite-time exponents of runs that end with a low loss and with a high one: medians and 10 to 90 % quantiles.
 
     Parameters
     ----------
-    runs : mapping of str to (FiniteTimeExponents, ndarray (n,))
-        A column each: exponents from singular values, and outcomes (0 low, 2 high) of :func:`~trajlib.prediction.predict.outcomes`.
+    runs : mapping of str to (FiniteTimeExponents or ndarray (n, r, p), ndarray (n,))
+        A column each: exponents from singular values, per step, and outcomes (0 low, 2 high) of
+        :func:`~trajlib.prediction.predict.outcomes`.
     lr : float
         Learning rate: exponents are shown per unit of t = lr * step.
     moments : mapping of str to int
@@ -378,10 +410,11 @@ def outcome_exponents(
     shape = len(moments), len(runs)
     fig, axes = plt.subplots(*shape, figsize=(2.5 * shape[1], 2.5 * shape[0]), sharex=True, sharey="row", squeeze=False)
     for column, (name, (ftle, outcome)) in zip(axes.T, runs.items(), strict=True):
-        assert ftle.singular_exponents is not None
+        exponents = ftle if isinstance(ftle, np.ndarray) else ftle.singular_exponents
+        assert exponents is not None
         for ax, i in zip(column, moments.values(), strict=True):
             for kind, colour, marker, shift in ((0, "blue", "o", -0.12), (2, "vermilion", "s", 0.12)):
-                values = ftle.singular_exponents[outcome == kind][:, i] / lr
+                values = exponents[outcome == kind][:, i] / lr
                 numbers = np.arange(1, values.shape[-1] + 1)
                 if len(values):
                     low, middle, high = np.quantile(values, (0.1, 0.5, 0.9), axis=0)

@@ -1,12 +1,22 @@
 """Prediction of outcomes: optimal areas, scikit-learn's naive Bayes, nothing leaks, what is not finite, bad input."""
 
+from math import erf
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 from sklearn.naive_bayes import CategoricalNB, GaussianNB
 
 import trajlib as tl
-from trajlib.prediction.predict import BASELINES, METHODS, assign_folds, baselines, outcomes, predict_outcome
+from trajlib.prediction.predict import (
+    BASELINES,
+    METHODS,
+    assign_folds,
+    baselines,
+    outcomes,
+    predict_outcome,
+    predict_with_trees,
+)
 
 
 def draw(n, share, shift, seed=0, features=1, times=()):
@@ -287,3 +297,33 @@ X, E = np.random.default_rng(0).standard_normal((40, 2)), np.arange(40) % 2 == 0
 def test_bad_input(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+def test_trees_reach_what_can_be_known():
+    """Two normal classes a distance d apart: no reader does better than Phi(d / sqrt 2), and few trees come near."""
+    x, event = draw(4000, 0.5, 1.0)
+    best = 0.5 * (1 + erf(np.sqrt(x.shape[-1]) / 2))
+    got = predict_with_trees(x, event).auc
+    assert best - 0.05 < got.value < best + 0.02
+
+
+def test_trees_do_not_leak():
+    values = [predict_with_trees(x, event).auc.value for x, event in (draw(200, 0.5, 0.0, seed=s) for s in range(10))]
+    assert abs(np.mean(values) - 0.5) < 4 * np.std(values) / np.sqrt(10)
+    p = predict_with_trees(*draw(300, 0.5, 0.0))
+    assert tl.auc(p.score[p.fold == -1], p.event[p.fold == -1]).value > 0.65, "on what they have learnt from"
+
+
+def test_trees_take_what_is_not_finite():
+    x, event = draw(400, 0.4, 0.0)
+    x[event, 0] = np.nan
+    assert predict_with_trees(x, event).auc.value > 0.99
+    x[:, 0] = np.where(event, np.inf, -np.inf)
+    assert predict_with_trees(x, event, folds=4).auc.value > 0.99
+
+
+def test_trees_need_both_kinds():
+    with pytest.raises(ValueError, match="at least two"):
+        predict_with_trees(np.zeros((10, 1)), np.zeros(10, dtype=bool))
+    with pytest.raises(ValueError, match="indicators must have shape"):
+        predict_with_trees(np.zeros((9, 1)), np.arange(10) < 5)

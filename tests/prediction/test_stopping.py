@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import binom, binomtest
 
 import trajlib as tl
-from trajlib.prediction.stopping import INDICATORS, indicator_cost, step_cost, stopping_rule
+from trajlib.dynamics.reference import LinearMap
+from trajlib.prediction.stopping import INDICATORS, indicator_cost, step_cost, stopping_rule, thinned_exponents
 
 TANH = tl.Perceptron(2, 2, 1, activation="tanh", loss="half_squared_error")
 
@@ -269,3 +270,34 @@ def test_rules_that_are_refused(change, error, match):
 def test_costs_that_are_refused(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+def test_thinned_exponents_of_a_linear_map_are_the_exact_ones():
+    """Every Jacobian is the same, so that leaving nine in ten out changes nothing."""
+    matrix = np.array([[1.02, 0.3, 0.0], [0.0, 0.95, 0.1], [0.0, 0.0, -0.7]])
+    states = np.zeros((2, 60, 3))
+    got = thinned_exponents(LinearMap(matrix), states, 10, seed=1)
+    assert got.shape == (2, 60, 3)
+    np.testing.assert_allclose(got[:, -1].sum(axis=1), np.log(np.abs(np.linalg.det(matrix))), rtol=1e-10)
+    np.testing.assert_allclose(got[0, -1], np.log([1.02, 0.95, 0.7]), atol=0.01)
+
+
+def test_thinned_exponents_without_thinning_are_those_of_the_engine():
+    task = tl.plane()
+    gd = tl.GradientDescent(TANH, task, lr=1e-3)
+    w0 = TANH.init(5, seed=0)
+    path = tl.train(gd, w0, 200, record=("weights",)).weights[:, :-1]
+    full = tl.finite_time_exponents(gd, w0, 200, at=[200], singular_values=True).exponents[:, 0]
+    got = thinned_exponents(gd, path, 1)[:, -1]
+    np.testing.assert_allclose(got.sum(axis=1), full.sum(axis=1), rtol=1e-8)  # what no starting vectors change
+    ten = thinned_exponents(gd, np.ascontiguousarray(path[:, ::10]), 10)[:, -1]
+    assert np.abs(ten.sum(axis=1) - full.sum(axis=1)).max() < 0.1 * np.abs(full.sum(axis=1)).max()
+
+
+def test_thinning_is_paid_for():
+    task = tl.plane()
+    one, ten = (indicator_cost(TANH, task, "exponents", 1000, every=every) for every in (1, 10))
+    hessian = step_cost(TANH, task, "sharpness") - step_cost(TANH, task) - 2 * 9**3 // 3
+    assert ten == 100 * (9 + hessian + 4 * 9**3 + 9**3 + 9 * 9 * 10) < 0.2 * one  # J to the tenth: four products
+    with pytest.raises(ValueError, match="only exponents can be thinned"):
+        indicator_cost(TANH, task, "sharpness", 10, every=2)

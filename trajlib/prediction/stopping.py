@@ -11,11 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validate
+from ..dynamics.protocol import Dynamics
 from ..models.perceptron import Perceptron
 from ..results import Result
 from ..tasks.small import Task
 
-__all__ = ["INDICATORS", "Estimate", "StoppingRule", "indicator_cost", "step_cost", "stopping_rule"]
+__all__ = [
+    "INDICATORS",
+    "Estimate",
+    "StoppingRule",
+    "indicator_cost",
+    "step_cost",
+    "stopping_rule",
+    "thinned_exponents",
+]
 
 INDICATORS = ("none", "loss", "weight norm", "gradient norm", "sharpness", "exponents", "covariant vectors")
 CUMULATIVE = ("exponents", "covariant vectors")  # paid at every step up to the decision, not at the decision only
@@ -151,7 +160,9 @@ def step_cost(network: Perceptron, task: Task, indicator: str = "none", *, k: in
     return gradient + p + extra[indicator]
 
 
-def indicator_cost(network: Perceptron, task: Task, indicator: str, step: int, *, k: int | None = None) -> int:
+def indicator_cost(
+    network: Perceptron, task: Task, indicator: str, step: int, *, k: int | None = None, every: int = 1
+) -> int:
     """Multiply-adds that an indicator costs up to a decision at a step, on top of training.
 
     Exponents and covariant vectors are paid at each step before the decision, all others once.
@@ -162,11 +173,14 @@ def indicator_cost(network: Perceptron, task: Task, indicator: str, step: int, *
         As in :func:`step_cost`.
     step : int
         Of the decision, >= 0.
+    every : int
+        For exponents: the Jacobian is evaluated at one step in so many, and its power stands for all of them
+        (:func:`thinned_exponents`); p³ for each multiplication of two matrices.
 
     Raises
     ------
     TypeError, ValueError
-        As in :func:`step_cost`.
+        As in :func:`step_cost`, and if ``every`` is not 1 for another indicator than exponents.
 
     Examples
     --------
@@ -175,9 +189,67 @@ def indicator_cost(network: Perceptron, task: Task, indicator: str, step: int, *
     >>> [indicator_cost(net, task, i, step=15) for i in ("gradient norm", "exponents")]
     [9, 83550]
     """
-    step = _validate.count("step", step)
+    step, every = _validate.count("step", step), _validate.count("every", every, 1)
     extra = step_cost(network, task, indicator, k=k) - step_cost(network, task)
+    if every > 1:
+        if indicator != "exponents":
+            raise ValueError(f"every must be 1 for {indicator!r}: only exponents can be thinned, got {every}")
+        p = network.n_parameters
+        k = p if k is None else k
+        hessian = step_cost(network, task, "sharpness") - step_cost(network, task) - 2 * p**3 // 3
+        products = every.bit_length() + every.bit_count() - 2  # repeated squaring
+        return (p + hessian + products * p**3 + p * p * k + p * k * (k + 1)) * -(-step // every)
     return extra * step if indicator in CUMULATIVE else extra
+
+
+def thinned_exponents(gd: Dynamics, states: np.ndarray, every: int, *, seed: int = 0) -> np.ndarray:
+    """Finite-time exponents from the Jacobian at one step in ``every``, whose power stands for all of these steps.
+
+    Parameters
+    ----------
+    gd : GradientDescent
+        The map.
+    states : ndarray (n, r, p), float64
+        States at steps 0, every, 2 every, ...
+    every : int
+        Steps between them.
+    seed : int
+        Of the random orthonormal vectors to start from.
+
+    Returns
+    -------
+    ndarray (n, r, p)
+        Per step: exponents of the steps up to 1, 2, ..., r times ``every``, in the order of the vectors; nan from where a state has
+        diverged.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, shape or range.
+
+    Examples
+    --------
+    >>> from trajlib.dynamics.reference import LinearMap
+    >>> shear = LinearMap(np.array([[1.0, 1.0], [0.0, 1.0]]))
+    >>> thinned_exponents(shear, np.zeros((1, 20, 2)), 5)[0, -1].round(2)  # 0 in the limit
+    array([ 0.05, -0.05])
+    """
+    states, every = _validate.float64("states", states), _validate.count("every", every, 1)
+    if states.ndim != 3:
+        raise ValueError(f"states must have shape (n, r, p), got {states.shape}")
+    n, r, p = states.shape
+    rng = np.random.Generator(np.random.PCG64(_validate.count("seed", seed)))
+    q = np.linalg.qr(rng.standard_normal((n, p, p)))[0]
+    total, found = np.zeros((n, p)), np.full((n, r, p), np.nan)
+    fine = np.ones(n, dtype=bool)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for i in range(r):
+            power = np.linalg.matrix_power(gd.jacobian(np.ascontiguousarray(states[:, i])), every)
+            fine &= np.isfinite(power).all(axis=(1, 2))
+            q[fine], triangle = np.linalg.qr(power[fine] @ q[fine])
+            total[fine] += np.log(np.abs(np.einsum("nii->ni", triangle)))
+            found[fine, i] = total[fine] / ((i + 1) * every)
+    return found
 
 
 def stopping_rule(
