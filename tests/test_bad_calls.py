@@ -87,7 +87,10 @@ CALLS = {
         tl.embedding_time,
         {"dz": np.abs(ENDS), "transient": 3, "fraction": 0.2, "run": 4, "floor": 1e-12},
     ),
-    "saturation_time": (tl.saturation_time, {"dz": np.abs(ENDS), "fraction": 0.5, "last": 20, "growth": 10.0}),
+    "saturation_time": (
+        tl.saturation_time,
+        {"dz": np.abs(ENDS), "fraction": 0.5, "last": 20, "growth": 10.0, "steady": 3.0},
+    ),
     "decorrelation_time": (
         tl.decorrelation_time,
         {

@@ -218,6 +218,8 @@ def test_no_saturation_without_growth():
     d[0] *= np.linspace(1, 900, 201)
     assert np.isnan(saturation_time(d)).all()
     assert np.isfinite(saturation_time(d, growth=100.0)[0])
+    still = np.exp(0.1 * T)[None]  # grows to the end: e^2.5 in half of the last 50 steps
+    assert np.isnan(saturation_time(still)) and saturation_time(still, steady=20.0) > 150
     d[1, 2, 7] = np.nan
     assert np.isnan(saturation_time(d, growth=0.5)[1])
     for bad, error, message in [

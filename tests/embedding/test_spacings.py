@@ -176,7 +176,10 @@ def test_widths_of_their_own_are_found():
 def test_own_widths_at_each_rate_are_not_a_condition_s():
     """Each condition has another width at each rate: the rates see it, and no condition keeps it."""
     rng = np.random.default_rng(7)
-    found = [one_form(np.exp(rng.uniform(0.05, 3, (3, 50, 1)) * rng.standard_normal((3, 50, 5))), seed=1, **QUICK) for _ in range(10)]
+    found = [
+        one_form(np.exp(rng.uniform(0.05, 3, (3, 50, 1)) * rng.standard_normal((3, 50, 5))), seed=1, **QUICK)
+        for _ in range(10)
+    ]
     assert all(f.combined_p_value < 0.01 for f in found) and np.median([f.own_p_value for f in found]) > 0.05
 
 

@@ -144,8 +144,10 @@ def embedding_time(
     return CharacteristicTime(time, _mean(time), largest, reason)
 
 
-def saturation_time(dz: np.ndarray, *, fraction: float = 0.5, last: int = 50, growth: float = 1e3) -> np.ndarray:
-    """Step (...) at which the mean separation of copies first reaches a fraction of its plateau; nan where it has not grown.
+def saturation_time(
+    dz: np.ndarray, *, fraction: float = 0.5, last: int = 50, growth: float = 1e3, steady: float = 2.0
+) -> np.ndarray:
+    """Step (...) at which the mean separation of copies first reaches a fraction of its plateau; nan where there is no plateau.
 
     Parameters
     ----------
@@ -157,6 +159,8 @@ def saturation_time(dz: np.ndarray, *, fraction: float = 0.5, last: int = 50, gr
         The plateau is the mean over this many last steps.
     growth : float
         A plateau below this multiple of the first mean separation is none.
+    steady : float
+        Nor is one whose later half is, on average, more than this multiple of the earlier one: the separation still grows.
 
     Raises
     ------
@@ -170,7 +174,11 @@ def saturation_time(dz: np.ndarray, *, fraction: float = 0.5, last: int = 50, gr
     array(89.)
     """
     dz = _validate.float64("dz", dz)
-    last, growth = _validate.count("last", last, 1), _validate.positive("growth", growth)
+    last, growth, steady = (
+        _validate.count("last", last, 2),
+        _validate.positive("growth", growth),
+        _validate.positive("steady", steady),
+    )
     if _validate.positive("fraction", fraction) >= 1:
         raise ValueError(f"fraction must be below 1, got {fraction}")
     if dz.ndim < 2 or dz.shape[-2] == 0 or dz.shape[-1] < last:
@@ -180,7 +188,8 @@ def saturation_time(dz: np.ndarray, *, fraction: float = 0.5, last: int = 50, gr
     mean = _scale.mean(dz, axis=-2)
     plateau = _scale.mean(mean[..., -last:])
     with np.errstate(invalid="ignore", over="ignore"):
-        grown = np.isfinite(mean).all(axis=-1) & (plateau > growth * mean[..., 0])
+        flat = _scale.mean(mean[..., -(last // 2) :]) <= steady * _scale.mean(mean[..., -last : -(last // 2)])
+        grown = np.isfinite(mean).all(axis=-1) & (plateau > growth * mean[..., 0]) & flat
         return np.where(grown, (mean >= fraction * plateau[..., None]).argmax(axis=-1).astype(float), np.nan)
 
 

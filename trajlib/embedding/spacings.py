@@ -283,7 +283,10 @@ def one_form(
     if spacings.ndim != 3 or len(spacings) == 0 or spacings.shape[-1] < 2:
         raise ValueError(f"spacings must have shape (1 or more rates, groups, 2 or more), got {spacings.shape}")
     permutations = _validate.count("permutations", permutations, 2)
-    calibration, combinations = _validate.count("calibration", calibration, 1), _validate.count("combinations", combinations, 1)
+    calibration, combinations = (
+        _validate.count("calibration", calibration, 1),
+        _validate.count("combinations", combinations, 1),
+    )
     _validate.fit_in_memory("the permutations", permutations * spacings[0].size, "take fewer")
     _validate.fit_in_memory("the made-up data", calibration + combinations * len(spacings), "take fewer")
     whole = (np.isfinite(spacings) & (spacings > 0)).all(axis=(0, 2))
