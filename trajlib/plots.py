@@ -306,8 +306,8 @@ def embedded_copies(times: np.ndarray, columns: Iterable[tuple[str, np.ndarray, 
     times : ndarray (r,)
         Steps.
     columns : iterable of (title, z, separation, bound)
-        For each initial condition, a row of its own, the coordinates (1 + m, r), the separations of the copies on the line (m, r) and their distances in all dimensions
-        (m, r), as :func:`~trajlib.embedding.scaling.embed_copies` gives them.
+        For each initial condition, a row of its own: the coordinates (1 + m, r), the separations of the copies on the line (m, r) and their
+        distances in all dimensions (m, r), as :func:`~trajlib.embedding.scaling.embed_copies` gives them.
 
     Returns
     -------
