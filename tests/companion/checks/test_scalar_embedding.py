@@ -215,3 +215,8 @@ def test_stored_runs():
     assert data["line"].shape == data["D"].shape == (2, 5, 5, 201) and data["z"].shape == (2, 5, 6, 201)
     assert (data["line"] <= data["D"] * (1 + 1e-6)).all()
     assert (checks.growth(data["D"]) > 1e3).all()
+    cell = tl.bundled_sweep("mnist/subset").load(initial=0, lr=10.0)
+    del cell["tangent"]
+    bare = {name: values[None, None] for name, values in checks.of_cell(cell).items()}
+    found = checks.exponents(bare, rule="threshold")
+    assert np.isnan(found["tangent"]).all() and np.isfinite(found["line"]).all()

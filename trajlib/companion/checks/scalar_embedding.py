@@ -55,7 +55,7 @@ FACTOR = 1.5
 
 
 def of_cell(cell: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The data of one initial condition at one learning rate, from the arrays of a cell of tools/mnist_sweep.py."""
+    """The data of one initial condition at one learning rate, from a cell of tools/mnist_sweep.py; without a tangent vector, nan."""
     given = {name: np.asarray(values, dtype=np.float64) for name, values in cell.items()}
     return {
         "z": np.ascontiguousarray(given["coordinates"][..., 0]),
@@ -63,7 +63,7 @@ def of_cell(cell: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "D": given["rms_distance"],
         "random": np.linalg.norm(given["random_separation"], axis=-1),
         "L1": given["distance"],
-        "tangent": given["tangent"],
+        "tangent": given.get("tangent", np.full(given["loss"].shape[-1], np.nan)),
         "loss": given["loss"],
         "accuracy": given["test_accuracy"],
         "explained": given["explained_variance"][0],
