@@ -54,6 +54,19 @@ def test_sensitivity():
     )
 
 
+def test_a_single_sensitive_condition_makes_no_transition():
+    """One of 40 at an otherwise quiet learning rate: its 39 trivial neighbours do not make the line look right."""
+    odd = WEIGHTS.copy()
+    odd[0, 0] = 1e5
+    alarmed = odd.copy()
+    alarmed[1] = WEIGHTS[1] * 100
+    text = "at the transition: not grown on the line where not in the weights"
+    assert (
+        checks.sensitivity(growth(odd, alarmed)).conditions[text]
+        == checks.sensitivity(growth(line=alarmed)).conditions[text]
+    )
+
+
 def test_learning_rates_where_all_are_alike_say_nothing_on_the_line():
     """800 trivial cells do not judge it: where there is no transition, there is nothing to measure."""
     flat = np.array([np.ones(40), np.full(40, 1e8)])
@@ -150,6 +163,10 @@ def test_spacings():
     assert all(held(checks.spacings(checks.gaps(ends((2, 40, 6), power=0.3), replicates=20))).values())
     own = checks.spacings(checks.gaps(ends(power=RNG.uniform(0.05, 3, (50, 1))), replicates=20))
     assert not held(own)[ONE] and not held(own)[OWN]  # what odd against even conditions do not see
+    alike = checks.gaps(ends((2, 40, 6), power=0.3), replicates=20)
+    study = "one form with 26 trajectories too (splits combined, p at least 0.025)"
+    assert held(checks.spacings(alike._replace(study=(0.4, 0.2))))[study]
+    assert not held(checks.spacings(alike._replace(study=(0.05, 0.05))))[study]  # each alone would pass
     at_each = checks.spacings(checks.gaps(ends(power=RNG.uniform(0.05, 3, (3, 50, 1))), replicates=20))
     assert not held(at_each)[ONE] and held(at_each)[OWN]
 

@@ -46,6 +46,8 @@ __all__ = [
     "spacings",
 ]
 
+TRANSITION = 0.1, 0.9
+"""Learning rates at which a share of the conditions between these is sensitive."""
 GROWN = 1e3
 """A separation counts as grown where its end exceeds its start by this factor."""
 LEARNT = 0.5
@@ -179,13 +181,13 @@ def _portion(grown: np.ndarray, there: np.ndarray) -> np.ndarray:
 def sensitivity(found: dict[str, np.ndarray], mnist: dict[str, np.ndarray] | None = None) -> Check:
     """A range without sensitivity and one with it, and whether the line says the same where it begins.
 
-    Parameters: growth as :func:`growths` gives it. The line is judged at the transition alone: at learning rates where some initial
-    conditions are sensitive and others are not.
+    Parameters: growth as :func:`growths` gives it. The line is judged at the transition alone: at
+    learning rates where more than a tenth and less than nine tenths of the initial conditions are sensitive.
     """
     there = np.isfinite(found["D"]) & np.isfinite(found["line"])
     full, seen = found["D"] > GROWN, found["line"] > GROWN
     portion = _portion(full, there)
-    some = there & ((portion > 0) & (portion < 1))[:, None]
+    some = there & ((portion > TRANSITION[0]) & (portion < TRANSITION[1]))[:, None]
     hit, false = seen[some & full], seen[some & ~full]
     conditions: dict[str, bool | Condition] = {
         "insensitive at the smallest learning rate (a tenth at most)": at_most(portion[0], 0.1),
@@ -203,7 +205,7 @@ def sensitivity(found: dict[str, np.ndarray], mnist: dict[str, np.ndarray] | Non
     if mnist is not None:
         m_there, m_full = np.isfinite(mnist["D"]), mnist["D"] > GROWN
         m_portion = _portion(m_full, m_there)
-        m_some = m_there & ((m_portion > 0) & (m_portion < 1))[:, None]
+        m_some = m_there & ((m_portion > TRANSITION[0]) & (m_portion < TRANSITION[1]))[:, None]
         same = (m_full == (mnist["line"] > GROWN))[m_some]
         text += f"; MNIST: the same in {fraction(same)}"
         if same.size:
@@ -285,12 +287,14 @@ def characteristic_time(
 
 
 class Gaps(NamedTuple):
-    """Rescaled gaps (r, n, m), the test of one form, and p-values (r,) of a skew lognormal and of a lognormal law."""
+    """Rescaled gaps (r, n, m), the test of one form, and p-values (r,) of a skew lognormal and of a lognormal law; and the p-values of
+    one form in a study with more trajectories, one a split of the data."""
 
     gaps: np.ndarray
     form: OneForm | None
     skew_lognormal: np.ndarray
     lognormal: np.ndarray
+    study: tuple[float, ...] = ()
 
 
 def gaps(z: np.ndarray, *, replicates: int = 60, seed: int = 0) -> Gaps:
@@ -316,9 +320,13 @@ def spacings(found: Gaps) -> Check:
     }
     if np.isfinite(form.own_p_value):  # two learning rates or more
         conditions["no condition keeps a form of its own (p at least 0.025)"] = at_least(form.own_p_value, 0.025)
-    return Check(
+    text = (
         f"digits, {found.gaps.shape[0]} sensitive learning rates x {found.gaps.shape[1]} conditions: p of one form at each learning rate "
         f"{form.combined_p_value:.3f} (sum of scores), of no form that a condition keeps {form.own_p_value:.3f}; of a skew lognormal "
-        f"{fisher:.3f} (Fisher), of a lognormal at most {found.lognormal.max():.3f}",
-        conditions,
+        f"{fisher:.3f} (Fisher), of a lognormal at most {found.lognormal.max():.3f}"
     )
+    if found.study:
+        p = float(combine_pvalues(found.study, method="fisher").pvalue)
+        text += f"; with more trajectories, p of one form {', '.join(f'{each:.3f}' for each in found.study)} by split, together {p:.3f}"
+        conditions["one form with 26 trajectories too (splits combined, p at least 0.025)"] = at_least(p, 0.025)
+    return Check(text, conditions)
