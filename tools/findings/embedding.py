@@ -10,6 +10,7 @@ from scipy.sparse.linalg import eigsh
 
 import trajlib as tl
 from trajlib.companion import findings
+from trajlib.companion.checks import scalar_embedding as checks
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("line", "first steps", "gradient", "outputs", "kernel", "one random", "three random", "loss")
@@ -98,6 +99,23 @@ def embedding_spacings(lr: list[float], split: list[int], networks: int, copies:
     return {"gaps": np.array(found).reshape(len(split), len(lr), networks, copies)}
 
 
+def embedding_clocks(lr: list[float], split: list[int], networks: int, steps: int, seed: int) -> dict:
+    """Times (splits, rates, networks) by each clock, and the test accuracy in the end; as the chapter computes them."""
+    net, found = NETWORKS["digits"], []
+    w0 = net.init(networks, seed=seed)
+    for s in split:
+        for j, rate in enumerate(lr):
+            gd = tl.GradientDescent(net, tl.digits(split_seed=s), lr=rate)
+            run = tl.diverge(
+                gd, w0, radius=1e-8, copies=5, steps=steps, seed=seed + 1 + j, record=("weights", "test_accuracy"), progress=False
+            )  # fmt: skip
+            line = tl.embed_copies(run.snapshots)
+            accuracy = np.concatenate([run.test_accuracy[:, None], run.copy_test_accuracy], axis=1)
+            data = {"line": np.abs(line.separation[..., 0]), "D": line.rms_distance, "accuracy": accuracy}
+            found.append(checks.clocks(data) | {"end": run.test_accuracy[:, -50:].mean(axis=-1)})
+    return {name: np.reshape([of[name] for of in found], (len(split), len(lr), networks)) for name in found[0]}
+
+
 def embedding_precision(lr: list[float], networks: int, steps: int, seed: int) -> dict:
     """Mean L1 distance at each step, and exponents, in both precisions: (rates, 2, ...); and the share of changes that float32 keeps."""
     net, distance, rate = NETWORKS["digits"], [], []
@@ -153,6 +171,8 @@ def main() -> None:
         folder, embedding_competitors, {"task": task, "lr": lr, "split": split, "networks": 20, "steps": 200, "seed": 0}
     )
     findings.make(folder, embedding_precision, {"lr": [1.0, 10.0], "networks": 10, "steps": 200, "seed": 0})
+    clocks = {"lr": [4.0, 5.0, 10.0], "split": [1, 2, 3, 4], "networks": 16, "steps": 200, "seed": 1}
+    findings.make(folder, embedding_clocks, clocks)
     spacings = {"lr": [4.0, 10.0, 20.0], "split": [0, 1], "networks": 10, "copies": 25, "steps": 200, "seed": 0}
     findings.make(folder, embedding_spacings, spacings)
 
