@@ -87,6 +87,10 @@ CALLS = {
         tl.embedding_time,
         {"dz": np.abs(ENDS), "transient": 3, "fraction": 0.2, "run": 4, "floor": 1e-12},
     ),
+    "saturation_time": (
+        tl.saturation_time,
+        {"dz": np.abs(ENDS), "fraction": 0.5, "last": 20, "growth": 10.0, "steady": 3.0},
+    ),
     "decorrelation_time": (
         tl.decorrelation_time,
         {
@@ -104,6 +108,10 @@ CALLS = {
     "rescale_spacings": (tl.rescale_spacings, {"spacings": GAPS, "how": "mean"}),
     "spacing_null": (tl.spacing_null, {"kind": "normal", "points": 4, "groups": 5, "how": "mean", "seed": 0}),
     "compare_spacings": (tl.compare_spacings, {"a": GAPS, "b": GAPS, "permutations": 5, "seed": 0}),
+    "one_form": (
+        tl.one_form,
+        {"spacings": np.stack([GAPS, GAPS]), "permutations": 5, "calibration": 6, "combinations": 7, "seed": 0},
+    ),
     "fit_skew_lognormal": (tl.fit_skew_lognormal, {"x": np.exp(SERIES)}),
     "pdf": (LAW.pdf, {"x": np.exp(SERIES)}),
     "cdf": (LAW.cdf, {"x": np.exp(SERIES)}),
@@ -274,6 +282,8 @@ def test_counts_have_64_bits(value):
         lambda: tl.autocorrelation(SERIES, 5, shuffles=10**12),
         lambda: tl.decorrelation_time(SERIES[:40], SERIES[:80].reshape(2, 40), window=10, shifts=10**13),
         lambda: tl.compare_spacings(GAPS, GAPS, permutations=10**13),
+        lambda: tl.one_form(np.stack([GAPS, GAPS]), permutations=10**13),
+        lambda: tl.one_form(np.stack([GAPS, GAPS]), calibration=10**13),
         lambda: tl.skew_lognormal_test(np.exp(SERIES), replicates=10**13),
         lambda: LAW.rvs((10**6, 10**7), seed=0),
         lambda: tl.diagonal_flow(10**8),

@@ -69,7 +69,7 @@ _HOME = {
     "companion.bundled": "bundled_sweep",
     "dynamics": "Adam AdamW DiagonalNetwork GradientDescent RMSProp SoftmaxMap",
     "embedding": "Embedding SkewLognormal asymptotic_spacings compare_spacings decorrelation_time embed_copies embedding_time "
-    "fit_skew_lognormal rescale_spacings scalar_embedding skew_lognormal_test spacing_null",
+    "fit_skew_lognormal one_form rescale_spacings saturation_time scalar_embedding skew_lognormal_test spacing_null",
     "ensembles": "Divergence Interrupted Trajectories diverge perturb train",
     "meanfield": "Descent DiagonalFlow FlowPath LongTime MeanField NotConverged basis_pursuit diagonal_descent diagonal_flow dmft "
     "dmft_descent flow_limit gradient_flow long_time minimum_norm spectrum_edge",

@@ -328,26 +328,26 @@ def embedded_copies(times: np.ndarray, columns: Iterable[tuple[str, np.ndarray, 
     times : ndarray (r,)
         Steps.
     columns : iterable of (title, z, separation, bound)
-        For each column the coordinates (1 + m, r), the separations of the copies on the line (m, r) and their distances in all dimensions
-        (m, r), as :func:`~trajlib.embedding.scaling.embed_copies` gives them.
+        For each initial condition, a row of its own: the coordinates (1 + m, r), the separations of the copies on the line (m, r) and their
+        distances in all dimensions (m, r), as :func:`~trajlib.embedding.scaling.embed_copies` gives them.
 
     Returns
     -------
     Figure
     """
-    columns = list(columns)
-    fig, axes = plt.subplots(2, len(columns), figsize=(0.4 + 3.2 * len(columns), 5), sharex=True, squeeze=False)
-    for (top, bottom), (title, z, separation, bound) in zip(axes.T, columns, strict=True):
-        top.plot(times, z[1:].T, color=PALE, ls="-", lw=1)
-        top.plot(times, z[0], color=INK, ls="-")
-        top.set_title(title)
-        divergence_panel(bottom, times, np.abs(separation))
-        bottom.plot(times, bound.mean(axis=0), color=COLOURS["vermilion"], ls="--")
-        bottom.set(yscale="log", ylim=(1e-13, 10))
-    axes[0, 0].set_ylabel("z")
-    axes[1, 0].set_ylabel("separation")
+    rows = list(columns)
+    fig, axes = plt.subplots(len(rows), 2, figsize=(6.8, 0.6 + 2.2 * len(rows)), squeeze=False)
+    for (left, right), (title, z, separation, bound) in zip(axes, rows, strict=True):
+        left.plot(times, z[1:].T, color=PALE, ls="-", lw=1)
+        left.plot(times, z[0], color=INK, ls="-")
+        left.set_title(title)
+        divergence_panel(right, times, np.abs(separation))
+        right.plot(times, bound.mean(axis=0), color=COLOURS["vermilion"], ls="--")
+        right.set(yscale="log", ylim=(1e-13, 10))
+        left.set_ylabel("z")
+        right.set_ylabel("separation")
     fig.supxlabel("step")
-    label_panels(axes[0])
+    label_panels(axes[:, 0])
     return fig
 
 

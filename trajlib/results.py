@@ -37,7 +37,7 @@ HOME = {
     "embedding.clocks": "CharacteristicTime Decorrelation",
     "embedding.scaling": "EmbeddedCopies Embedding",
     "embedding.skewlognormal": "SkewLognormal SkewLognormalTest",
-    "embedding.spacings": "SpacingComparison",
+    "embedding.spacings": "OneForm SpacingComparison",
     "ensembles": "Divergence Trajectories",
     "meanfield.descent": "Descent",
     "meanfield.flow": "DiagonalFlow FlowPath",

@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import detrend
 from scipy.stats import binom, pearsonr
 
-from trajlib.embedding.clocks import decorrelation_time, embedding_time
+from trajlib.embedding.clocks import decorrelation_time, embedding_time, saturation_time
 
 T = np.arange(201)
 
@@ -194,3 +194,39 @@ def test_full_design_takes_seconds():
 def test_bad_series(reference, copies, options, error, match):
     with pytest.raises(error, match=match):
         decorrelation_time(reference, copies, **options)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.3, 0.7])
+def test_saturation_of_logistic_growth(rate):
+    """d = 1 / (1 + (1 / d0 - 1) e^(-rate t)) is half its plateau at ln(1 / d0 - 1) / rate."""
+    d = 1 / (1 + (1e6 - 1) * np.exp(-rate * np.arange(301)))
+    assert saturation_time(d[None] * np.array([[0.5], [1.0], [2.0]])) == np.ceil(np.log(1e6 - 1) / rate)
+
+
+def test_saturation_is_of_the_mean_and_no_crossing_ends_it():
+    """Two trajectories on a line cross, far below the plateau: the slope rule stops there, the half of the plateau does not."""
+    d = np.minimum(1e-8 * np.exp(0.2 * T), 1.0) * np.ones((5, 1))
+    d[0, 40:50] = 1e-11
+    d[0, 39:] *= np.linspace(1, 0.999, len(T) - 39)
+    d[:, 12:] *= 1e2  # a jump makes a large slope: that of the rest is below 0.15 of it
+    jumped = np.minimum(d, 1.0)
+    assert embedding_time(jumped).mean < 40 < 60 < saturation_time(jumped)
+
+
+def test_no_saturation_without_growth():
+    d = np.ones((2, 3, 201))
+    d[0] *= np.linspace(1, 900, 201)
+    assert np.isnan(saturation_time(d)).all()
+    assert np.isfinite(saturation_time(d, growth=100.0)[0])
+    still = np.exp(0.1 * T)[None]  # grows to the end: e^2.5 in half of the last 50 steps
+    assert np.isnan(saturation_time(still)) and saturation_time(still, steady=20.0) > 150
+    d[1, 2, 7] = np.nan
+    assert np.isnan(saturation_time(d, growth=0.5)[1])
+    for bad, error, message in [
+        ({"fraction": 1.0}, ValueError, "fraction must be below 1"),
+        ({"last": 300}, ValueError, "300 or more steps"),
+    ]:
+        with pytest.raises(error, match=message):
+            saturation_time(d, **bad)
+    with pytest.raises(ValueError, match="not be negative"):
+        saturation_time(-d)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom, ks_2samp, kstest
 
-from trajlib.embedding.spacings import asymptotic_spacings, compare_spacings, rescale_spacings, spacing_null
+from trajlib.embedding.spacings import asymptotic_spacings, compare_spacings, one_form, rescale_spacings, spacing_null
 
 
 def test_spacings_by_hand():
@@ -138,3 +138,62 @@ def test_a_group_without_a_scale_leaves_the_others_alone(how, bad):
     got = rescale_spacings(x, how)
     assert np.isnan(got[2]).all()
     np.testing.assert_array_equal(got[[0, 1, 3]], whole[[0, 1, 3]])
+
+
+QUICK = {"permutations": 60, "calibration": 200, "combinations": 1000}
+
+
+def spacings_of(points):
+    return np.diff(np.sort(points, axis=-1), axis=-1)
+
+
+@pytest.mark.parametrize("law", ["normal", "uniform", "t3", "lognormal"])
+def test_one_form_is_seldom_rejected_where_there_is_one(law):
+    """40 data sets of 50 groups of six points of one law, at three rates: 5 % of 40, and no more than chance allows."""
+    rng, shape = np.random.default_rng(5), (3, 50, 6)
+    draw = {
+        "normal": lambda: rng.standard_normal(shape),
+        "uniform": lambda: rng.random(shape),
+        "t3": lambda: rng.standard_t(3, shape),
+        "lognormal": lambda: np.cumsum(rng.lognormal(size=shape), axis=-1),
+    }[law]
+    found = [one_form(spacings_of(draw()), seed=1, **QUICK) for _ in range(40)]
+    for name in ("combined_p_value", "own_p_value"):
+        assert sum(getattr(f, name) <= 0.05 for f in found) <= binom.ppf(0.999, 40, 0.05), name
+
+
+def test_widths_of_their_own_are_found():
+    """The lognormal widths that two halves of the initial conditions do not tell apart: from 0.05 to 3, each condition its own."""
+    rng = np.random.default_rng(6)
+    for _ in range(10):
+        wide = np.exp(rng.uniform(0.05, 3, (50, 1)) * rng.standard_normal((2, 50, 5)))
+        found = one_form(wide, seed=1, **QUICK)
+        assert found.combined_p_value < 0.01 and (found.p_value < 0.05).all() and found.own_p_value < 0.01
+    alone = one_form(wide[:1], seed=1, **QUICK)
+    assert alone.combined_p_value < 0.05 and np.isnan(alone.own_p_value)
+
+
+def test_own_widths_at_each_rate_are_not_a_condition_s():
+    """Each condition has another width at each rate: the rates see it, and no condition keeps it."""
+    rng = np.random.default_rng(7)
+    found = [
+        one_form(np.exp(rng.uniform(0.05, 3, (3, 50, 1)) * rng.standard_normal((3, 50, 5))), seed=1, **QUICK)
+        for _ in range(10)
+    ]
+    assert all(f.combined_p_value < 0.01 for f in found) and np.median([f.own_p_value for f in found]) > 0.05
+
+
+def test_one_form_knows_no_scale_and_leaves_out_what_is_not_there():
+    x = np.random.default_rng(8).lognormal(size=(2, 20, 5))
+    one, other = one_form(x, **QUICK), one_form(x * np.geomspace(1e-9, 1e9, 20)[:, None], **QUICK)
+    np.testing.assert_allclose(other.width, one.width, atol=1e-9)
+    assert other.combined_p_value == one.combined_p_value and other.own_p_value == one.own_p_value
+    np.testing.assert_allclose(one.width, np.log(np.log(x).std(axis=-1)))
+    holes = x.copy()
+    holes[0, 3, 2], holes[1, 5, 0] = np.nan, 0.0
+    found = one_form(holes, **QUICK)
+    assert np.isnan(found.width[:, [3, 5]]).all() and np.isfinite(np.delete(found.width, [3, 5], axis=1)).all()
+    with pytest.raises(ValueError, match="four or more groups that are finite and positive, got 2"):
+        one_form(holes[:, 2:6])
+    with pytest.raises(ValueError, match="1 or more rates, groups, 2 or more"):
+        one_form(x[0])

@@ -1,9 +1,9 @@
 """Training laid out on a line: classical scaling, the clocks of decorrelation, the spacings of final states."""
 
-from .clocks import decorrelation_time, embedding_time
+from .clocks import decorrelation_time, embedding_time, saturation_time
 from .scaling import METHODS, EmbeddedCopies, Embedding, embed_copies, scalar_embedding
 from .skewlognormal import SkewLognormal, fit_skew_lognormal, skew_lognormal_test
-from .spacings import asymptotic_spacings, compare_spacings, rescale_spacings, spacing_null
+from .spacings import asymptotic_spacings, compare_spacings, one_form, rescale_spacings, spacing_null
 
 __all__ = [
     "METHODS",
@@ -16,7 +16,9 @@ __all__ = [
     "embed_copies",
     "embedding_time",
     "fit_skew_lognormal",
+    "one_form",
     "rescale_spacings",
+    "saturation_time",
     "scalar_embedding",
     "skew_lognormal_test",
     "spacing_null",

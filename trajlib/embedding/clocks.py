@@ -2,6 +2,8 @@
 
 Two clocks run on the same copies: the time at which the separation of embedded trajectories stops growing, and the time at
 which a scalar of the full network (its test accuracy) is no more correlated with the reference than shifted copies are.
+The first has two rules: the paper's, by the slope, which a crossing of two trajectories can end far below the plateau; and one
+by the plateau itself.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import numpy as np
 from .. import _scale, _validate
 from ..results import Result
 
-__all__ = ["CharacteristicTime", "Decorrelation", "decorrelation_time", "embedding_time"]
+__all__ = ["CharacteristicTime", "Decorrelation", "decorrelation_time", "embedding_time", "saturation_time"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +142,55 @@ def embedding_time(
     reason = np.where(found, "", np.where(growing, "never saturates", np.where(finite, "no growth", "not finite")))
     time = np.where(found, below.argmax(axis=-1) + transient, np.nan)
     return CharacteristicTime(time, _mean(time), largest, reason)
+
+
+def saturation_time(
+    dz: np.ndarray, *, fraction: float = 0.5, last: int = 50, growth: float = 1e3, steady: float = 2.0
+) -> np.ndarray:
+    """Step (...) at which the mean separation of copies first reaches a fraction of its plateau; nan where there is no plateau.
+
+    Parameters
+    ----------
+    dz : ndarray (..., m, T + 1)
+        Separations of m copies at successive steps, on the line or in all dimensions; their mean over the copies is looked at.
+    fraction : float
+        Of the plateau, between 0 and 1.
+    last : int
+        The plateau is the mean over this many last steps.
+    growth : float
+        A plateau below this multiple of the first mean separation is none.
+    steady : float
+        Nor is one whose later half is, on average, more than this multiple of the earlier one: the separation still grows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If dz is not float64, is negative, or has fewer than ``last`` steps; or if fraction is not below 1.
+
+    Examples
+    --------
+    >>> t = np.arange(201)
+    >>> saturation_time(np.minimum(1e-8 * np.exp(0.2 * t), 1.0)[None])  # ln(0.5e8) / 0.2 = 88.6
+    array(89.)
+    """
+    dz = _validate.float64("dz", dz)
+    last, growth, steady = (
+        _validate.count("last", last, 2),
+        _validate.positive("growth", growth),
+        _validate.positive("steady", steady),
+    )
+    if _validate.positive("fraction", fraction) >= 1:
+        raise ValueError(f"fraction must be below 1, got {fraction}")
+    if dz.ndim < 2 or dz.shape[-2] == 0 or dz.shape[-1] < last:
+        raise ValueError(f"dz must have shape (..., copies, {last} or more steps), got {dz.shape}")
+    if (dz < 0).any():
+        raise ValueError("dz must not be negative")
+    mean = _scale.mean(dz, axis=-2)
+    plateau = _scale.mean(mean[..., -last:])
+    with np.errstate(invalid="ignore", over="ignore"):
+        flat = _scale.mean(mean[..., -(last // 2) :]) <= steady * _scale.mean(mean[..., -last : -(last // 2)])
+        grown = np.isfinite(mean).all(axis=-1) & (plateau > growth * mean[..., 0]) & flat
+        return np.where(grown, (mean >= fraction * plateau[..., None]).argmax(axis=-1).astype(float), np.nan)
 
 
 def decorrelation_time(

@@ -7,14 +7,23 @@ against that null.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
 from .. import _scale, _validate
 from ..results import Result
 
-__all__ = ["SpacingComparison", "asymptotic_spacings", "compare_spacings", "rescale_spacings", "spacing_null"]
+__all__ = [
+    "OneForm",
+    "SpacingComparison",
+    "asymptotic_spacings",
+    "compare_spacings",
+    "one_form",
+    "rescale_spacings",
+    "spacing_null",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +45,31 @@ class SpacingComparison(Result, axes={"": "ks ks_p_value anderson_darling anders
     anderson_darling: float
     anderson_darling_p_value: float
     ks_p_independent: float
+
+
+@dataclass(frozen=True, eq=False)
+class OneForm(Result, axes={"rate group": "width", "rate": "excess p_value", "": "combined_p_value own_p_value"}):
+    """What :func:`one_form` returns: r learning rates (or other repetitions), n groups at each.
+
+    Attributes
+    ----------
+    width : ndarray (r, n)
+        Natural logarithm of the standard deviation of ln(spacing) in each group; it does not depend on the group's scale.
+    excess : ndarray (r,)
+        How much more the widths of the groups vary than chance makes them: a standard score.
+    p_value : ndarray (r,)
+        Of the excess, at each learning rate.
+    combined_p_value : float
+        Of the sum of the excesses over the learning rates. Small: at one rate or more, groups have forms of their own.
+    own_p_value : float
+        Of the variance over the groups of their mean width: do groups keep a form through the learning rates? nan for one rate.
+    """
+
+    width: np.ndarray = field(repr=False)
+    excess: np.ndarray
+    p_value: np.ndarray
+    combined_p_value: float
+    own_p_value: float
 
 
 def asymptotic_spacings(z: np.ndarray, last: int = 50) -> np.ndarray:
@@ -203,3 +237,99 @@ def compare_spacings(a: np.ndarray, b: np.ndarray, *, permutations: int = 999, s
     p = (1 + (null >= np.array(observed) - 1e-12).sum(axis=0)) / (1 + permutations)
     independent = float(ks_2samp(a.ravel(), b.ravel(), method="asymp").pvalue)
     return SpacingComparison(float(observed[0]), float(p[0]), float(observed[1]), float(p[1]), independent)
+
+
+def one_form(
+    spacings: np.ndarray, *, permutations: int = 199, calibration: int = 1000, combinations: int = 10_000, seed: int = 0
+) -> OneForm:
+    """Do the spacings of all groups have one form? A k-sample test of their widths, at each learning rate and over all.
+
+    Parameters
+    ----------
+    spacings : ndarray (r, n, m)
+        m positive spacings of each of n groups (initial conditions) at r learning rates. At different rates they must be independent,
+        as they are where copies set out in directions of their own at each rate. A group that is not finite and positive at
+        every rate is left out.
+    permutations, calibration, combinations, seed : int
+        Permutations at each rate, made-up data sets that calibrate them, draws from these for the sum over the rates, and the seed
+        (PCG64) of all three.
+
+    Returns
+    -------
+    OneForm
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the spacings are not float64 of three dimensions, or fewer than four whole groups of two or more spacings are left.
+
+    Notes
+    -----
+    The statistic at one rate is the variance over groups of the log of the standard deviation of ln(spacing). Permutations of single
+    spacings (their logarithms less the mean of the group) between the groups give its mean and standard deviation, whatever the
+    common law is, if spacings of a group are independent; those between sorted points are not quite. So the standard score, not
+    the rank, is compared, with what it is for groups of m + 1 independent normal points. Only this last step supposes a law: of made-up
+    data of one form it rejects 0 to 7 % at the 5 % level (points from normal, uniform, t and bimodal laws, lognormal spacings).
+    ``own_p_value`` supposes nothing: there, whole groups are permuted between the initial conditions, at each rate on its own.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> alike = np.exp(rng.standard_normal((3, 50, 5)))
+    >>> one_form(alike).combined_p_value > 0.05, one_form(alike ** rng.uniform(0.05, 3, (50, 1))).combined_p_value < 0.001
+    (True, True)
+    """
+    spacings = _validate.float64("spacings", spacings)
+    if spacings.ndim != 3 or len(spacings) == 0 or spacings.shape[-1] < 2:
+        raise ValueError(f"spacings must have shape (1 or more rates, groups, 2 or more), got {spacings.shape}")
+    permutations = _validate.count("permutations", permutations, 2)
+    calibration, combinations = (
+        _validate.count("calibration", calibration, 1),
+        _validate.count("combinations", combinations, 1),
+    )
+    _validate.fit_in_memory("the permutations", permutations * spacings[0].size, "take fewer")
+    _validate.fit_in_memory("the made-up data", calibration + combinations * len(spacings), "take fewer")
+    whole = (np.isfinite(spacings) & (spacings > 0)).all(axis=(0, 2))
+    if whole.sum() < 4:
+        raise ValueError(f"spacings must hold four or more groups that are finite and positive, got {whole.sum()}")
+    logs = np.log(spacings[:, whole])
+    rng = np.random.Generator(np.random.PCG64(_validate.count("seed", seed)))
+    width = np.full(spacings.shape[:2], np.nan)
+    width[:, whole] = kept = _widths(logs)
+    excess = np.array([_excess(each, permutations, rng) for each in logs])
+    null = _excess_of_points(*logs.shape[1:], permutations, calibration, seed)
+    p = (1 + (null >= excess[:, None]).sum(axis=1)) / (1 + len(null))
+    sums = rng.choice(null, (combinations, len(excess))).sum(axis=1)
+    combined = float((1 + (sums >= excess.sum() - 1e-12).sum()) / (1 + combinations))
+    return OneForm(width, excess, p, combined, _own(kept, 10 * permutations, rng) if len(kept) > 1 else np.nan)
+
+
+def _widths(logs: np.ndarray) -> np.ndarray:
+    """ln of the standard deviation along the last axis; of spacings that are all equal, that of one rounding."""
+    return np.log(np.maximum(logs.std(axis=-1), 1e-16))
+
+
+def _excess(logs: np.ndarray, permutations: int, rng: np.random.Generator) -> float:
+    """Standard score of the logarithm of the variance of the widths of groups (n, m) among permutations of single spacings."""
+    centred = logs - logs.mean(axis=-1, keepdims=True)
+    drawn = rng.permuted(np.broadcast_to(centred.ravel(), (permutations, centred.size)), axis=1)
+    null = np.log(np.maximum(_widths(drawn.reshape(permutations, *centred.shape)).var(axis=-1), 1e-300))
+    seen = np.log(np.maximum(_widths(logs).var(), 1e-300))
+    return float((seen - null.mean()) / null.std()) if null.std() > 0 else 0.0
+
+
+@lru_cache(maxsize=32)
+def _excess_of_points(n: int, m: int, permutations: int, calibration: int, seed: int) -> np.ndarray:
+    """The same of data sets (calibration,) of n groups of m + 1 independent normal points: one law for all."""
+    rng = np.random.Generator(np.random.PCG64([seed, n, m]))
+    points = np.sort(rng.standard_normal((calibration, n, m + 1)), axis=-1)
+    return np.array([_excess(each, permutations, rng) for each in np.log(np.diff(points, axis=-1))])
+
+
+def _own(width: np.ndarray, permutations: int, rng: np.random.Generator) -> float:
+    """p of the variance over groups of their mean over rates (r, n), under permutations of the groups at each rate."""
+    mean = np.zeros((permutations, width.shape[1]))
+    for of_rate in width:
+        mean += rng.permuted(np.broadcast_to(of_rate, mean.shape), axis=1)
+    seen = width.sum(axis=0).var()
+    return float((1 + (mean.var(axis=1) >= seen * (1 - 1e-12)).sum()) / (1 + permutations))
