@@ -17,7 +17,7 @@ def bundled_benchmark(name: str) -> dict[str, Any]:
 
 
 def bundled_sweep(name: str) -> Sweep:
-    """A sweep that travels with the library: "mnist/subset" or "mnist/full", the runs of the chapter on scalar embedding.
+    """A sweep that travels with the library: "mnist/subset" or "mnist/transition", the runs of the chapter on scalar embedding.
 
     Raises
     ------
