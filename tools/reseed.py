@@ -3,7 +3,7 @@
     reseed.py [chapter ...]     # those whose record is of another state; nothing is run twice
 
 The state is that of the chapter's code cells, of the modules of the library that were loaded and of the data that were read meanwhile, of
-the chapter's claims and of the pinned versions. Comments, docstrings and layout of a module do not count. Whether a module is loaded is
+the chapter's claims and of the pinned versions of what computes. Comments, docstrings and layout of a module do not count. Whether a module is loaded is
 decided by the chapter and by other loaded modules alone, so a state that is the same throughout gives the same verdicts. Where the library
 or the data have changed, but all that the chapter prints with its own seed has come out as it was to the last digit, a record stands.
 
@@ -35,7 +35,7 @@ SEED = 1
 WATCHED = ("trajlib", "data")
 """The folders of the project whose files, once read, belong to the state."""
 CLAIMS, PINS = "data/claims.yml", "constraints.txt"
-PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "torch")
+PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "scikit-learn", "torch")
 
 # Cells put before and after those of the chapter: they see which files are opened and which modules are there in the end. A line for each:
 # nbclient looks for carriage returns in what is printed, in a time that goes with the square of the length of a line.
@@ -157,6 +157,9 @@ def digest(page: Path, name: str, root: Path = ROOT) -> str:
         content = json.dumps([{key: value for key, value in claim.items() if value != {}} for claim in own])
     elif not (root / name).is_file():
         return ""
+    elif name == PINS:  # of the packages that numbers come from
+        lines = (root / name).read_text(encoding="utf-8").splitlines()
+        content = "\n".join(line for line in lines if line.partition("==")[0] in PACKAGES)
     elif name.endswith(".py"):
         content = code((root / name).read_text(encoding="utf-8"))
     else:
