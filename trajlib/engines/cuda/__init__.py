@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import FUSED_LIMIT, Engine, Plan, Size, problem_of
+from ..fused import ENGINE as FUSED
 
 if TYPE_CHECKING:
     from .run import CudaRun
@@ -62,24 +63,4 @@ def _start(what: Any, plan: Plan) -> CudaRun:
     return CudaRun(problem, plan.reference, plan.copies, **{name: getattr(plan, name) for name in kept})
 
 
-ENGINE = Engine(
-    frozenset(
-        {
-            "loss",
-            "norm",
-            "weights",
-            "distance",
-            "gradient",
-            "product",
-            "copy_loss",
-            "copy_weights",
-            "snapshots",
-            "growth",
-            "triangle",
-        }
-    ),
-    _refuses,
-    _suits,
-    _start,
-    _gains,
-)
+ENGINE = Engine(FUSED.records, _refuses, _suits, _start, _gains)
