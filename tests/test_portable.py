@@ -129,7 +129,7 @@ def test_install_cell_says_why_it_failed(portable, monkeypatch, found):
         with pytest.raises(RuntimeError, match="could not be installed:\nERROR: no network"):
             exec(cell.source, {})
     assert asked[0][-1].endswith("-py3-none-any.whl[widgets]")
-    assert asked[1][-1] == "trajlib[widgets,torch] @ https://github.com/OWNER/NAME/archive/refs/heads/main.zip"
+    assert asked[1][-1] == "trajlib[widgets,torch,frames] @ https://github.com/OWNER/NAME/archive/refs/heads/main.zip"
     with pytest.raises(ModuleNotFoundError, match="download the notebook"):
         exec(install_cell.from_repository(BOOK / "low-learning-rate.md", None).source, {})
 

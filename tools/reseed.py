@@ -3,9 +3,10 @@
     reseed.py [chapter ...]     # those whose record is of another state; nothing is run twice
 
 The state is that of the chapter's code cells, of the modules of the library that were loaded and of the data that were read meanwhile, of
-the chapter's claims and of the pinned versions of what computes. Comments, docstrings and layout of a module do not count. Whether a module is loaded is
-decided by the chapter and by other loaded modules alone, so a state that is the same throughout gives the same verdicts. Where the library
-or the data have changed, but all that the chapter prints with its own seed has come out as it was to the last digit, a record stands.
+the chapter's claims and of the pinned versions of what computes. Comments, docstrings and layout of a module do not count. Whether a module
+is loaded is decided by the chapter and by other loaded modules alone, so a state that is the same throughout gives the same verdicts. Where
+the library or the data have changed, but all that the chapter prints with its own seed has come out as it was to the last digit, a record
+stands.
 
 Chapters with declared variations are not run: other seeds are among these (`robustness.py`).
 """

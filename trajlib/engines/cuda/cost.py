@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,8 +28,7 @@ LANES = 8
 VERSION = 1
 
 
-@dataclass(frozen=True)
-class Pace:
+class Pace(NamedTuple):
     """How fast a card is.
 
     Attributes
@@ -99,7 +97,7 @@ def _pace(device: Any) -> Pace:
         found = measure(device)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, json.dumps(asdict(found)).encode())
+        write(path, json.dumps(found._asdict()).encode())
     except OSError:  # a folder that cannot be written to: measured anew in the next process
         pass
     return found
