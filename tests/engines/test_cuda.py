@@ -70,7 +70,11 @@ KINDS["tanh, squared error, decay"] = (
     {"lr": 1e-3, "weight_decay": 0.1},
 )
 KINDS["relu, mean squared error"] = tl.Perceptron(4, 7, 3, "relu", "mean_squared_error"), GD, {"lr": 0.01}
-KINDS["gelu, Adam, minibatches"] = tl.Perceptron(4, (5, 4), 3, "gelu"), tl.Adam, {"lr": 0.01, "batch_size": 7}
+KINDS["gelu, AdamW, minibatches"] = (
+    tl.Perceptron(4, (5, 4), 3, "gelu"),
+    tl.AdamW,
+    {"lr": 0.01, "batch_size": 7, "weight_decay": 0.1},
+)
 KINDS["gelu_tanh, Nesterov"] = tl.Perceptron(4, 6, 3, "gelu_tanh"), GD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}
 KINDS["a rate a layer"] = tl.Perceptron(4, (3, 3), 3, "identity"), GD, {"lr": (0.1, 0.2, 0.05), "momentum": 0.5}
 KINDS["RMSProp, a schedule"] = (
@@ -78,6 +82,7 @@ KINDS["RMSProp, a schedule"] = (
     tl.RMSProp,
     {"lr": tl.schedules.cosine(0.01, 30), "batch_size": 50},
 )
+KINDS["RMSProp with momentum"] = tl.Perceptron(4, 5, 3), tl.RMSProp, {"lr": 0.01, "momentum": 0.5}
 KINDS["mean field"] = tl.Perceptron(4, 9, 3, "tanh", bias=False, scale=(1.4, 0.1)), GD, {"lr": 1.0}
 
 
@@ -135,7 +140,7 @@ def test_the_ptx_is_ieee_and_gives_the_same_bytes(architecture, monkeypatch):
     """Refuses any fma, any approximation and anything else that is not known. What is equal for two architectures is run once."""
     device = PtxDevice(architecture)
     monkeypatch.setattr(engine, "open_device", lambda name: device)
-    for kind in ("sigmoid, plain", "gelu, Adam, minibatches"):
+    for kind in ("sigmoid, plain", "gelu, AdamW, minibatches"):
         net, rule, options = KINDS[kind]
         gd = rule(net, TASK, **options)
         text = source.source(gd.problem, True, device.shared)
