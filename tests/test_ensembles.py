@@ -163,7 +163,7 @@ BAD_CALLS = [
     (
         lambda: tl.train(GD, W0, 5, engine="gpu"),
         ValueError,
-        "engine must be one of 'auto', 'cpu', 'torch', 'generic', got 'gpu'",
+        "engine must be one of 'auto', 'cuda', 'cpu', 'sparse', 'torch', 'generic', got 'gpu'",
     ),
     (lambda: tl.train(GD, W0, 5, engine="cpu", device="cuda"), ValueError, "runs on the CPU only"),
     (lambda: tl.train(GD, W0.astype(np.float32), 5), TypeError, "float64, got float32"),

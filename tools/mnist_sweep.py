@@ -80,15 +80,19 @@ def embedding(states):
     return tl.scalar_embedding(states, k=1)
 
 
+def fixed_in(part: str) -> dict:
+    """What is the same in all cells of a part; only one has tangent vectors, which take as long as all else."""
+    fixed = {"images": DESIGN[part][1], "copies": 5, "steps": 200, "radius": 1e-8}
+    return fixed if part == "subset" else fixed | {"exact": False}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=DESIGN)
     parser.add_argument("--device", help="a torch device such as cuda")
     args = parser.parse_args()
-    grid, images = DESIGN[args.part]
-    fixed = {"images": images, "copies": 5, "steps": 200, "radius": 1e-8}
-    if args.part != "subset":  # tangent vectors take as long as all else
-        fixed["exact"] = False
+    grid, _ = DESIGN[args.part]
+    fixed = fixed_in(args.part)
     if args.device:
         fixed["device"] = args.device
     result = tl.sweep(cell, {k: list(v) for k, v in grid.items()}, DATA / args.part, fixed=fixed, version=VERSION)

@@ -4,7 +4,8 @@
 
 A run executes the chapter with other values in its parameter cell, without the cells that draw. It is kept as soon as it is done, so what
 was stopped goes on from there. A run belongs to the chapter's code, its claims and the pinned versions. It belongs to the library too; but
-where that has changed, one run that gives the same numbers again shows that the others still stand: ``verified`` makes it.
+where that has changed, one run that gives the same numbers again shows that the others still stand: ``verified`` makes it,
+and this tool notes it.
 """
 
 import datetime
@@ -93,16 +94,18 @@ def of_another_library(page: Path, record: dict) -> list[dict]:
 
 def verified(page: Path, record: dict) -> list[str]:
     """Where the shortest of the runs that were made with another library does not come out again, one line a claim."""
-    old = of_another_library(page, record)
-    if not old:
-        return []
-    was = min(old, key=lambda run: run["seconds"])
-    now, _ = run(page, Variation(was["kind"], was["settings"]))
+    return again(page, record)[0] if of_another_library(page, record) else []
+
+
+def again(page: Path, record: dict) -> tuple[list[str], list[str]]:
+    """What does not come out again of the shortest run of another library, and the files that this has read."""
+    was = min(of_another_library(page, record), key=lambda run: run["seconds"])
+    now, files = run(page, Variation(was["kind"], was["settings"]))
     return [
         f"{page.stem}, {claim}: {entry['measured']}, not {was['found'][claim]['measured']}"
         for claim, entry in now["found"].items()
         if entry != was["found"].get(claim)
-    ]
+    ], files
 
 
 def main() -> None:
@@ -114,8 +117,14 @@ def main() -> None:
         _, variations = declared(name)
         record["versions"] = {"python": platform.python_version()} | {p: metadata.version(p) for p in reseed.PACKAGES}
         todo = missing(page, record)
-        if not todo and verified(page, record):
-            todo = list(variations)
+        if not todo and of_another_library(page, record):
+            differing, files = again(page, record)
+            if differing:
+                todo = list(variations)
+            else:  # one has come out again: all stand, with the library of now
+                record["files"] = files
+                record["runs"] = [made | {"library": library_state(page, files)} for made in record["runs"]]
+                save(name, record)
         order = [(v.kind, v.settings) for v in variations]
         for i, variation in enumerate(todo):
             print(f"{name}, {i + 1} of {len(todo)}: {variation.name} ...", flush=True)

@@ -337,13 +337,17 @@ def test_the_tool_for_mnist_and_its_stored_sweeps(tmp_path, monkeypatch):
         "mnist_sweep.DIRECTIONS",
         "mnist_sweep.RANDOM",
     }
-    for part, (grid, images) in tool.DESIGN.items():
-        if part != "paper":  # complete: the call computes and writes nothing
-            fixed = {"images": images, "copies": 5, "steps": 200, "radius": 1e-8}
-            folder = tool.DATA / part
+    for part in ("subset", "transition"):
+        folder, grid = (
+            tool.DATA / part,
+            {name: list(map(float, values)) for name, values in tool.DESIGN[part][0].items()},
+        )
+        stored = open_sweep(folder)
+        assert stored.manifest["fixed"] == tool.fixed_in(part) and stored.manifest["version"] == tool.VERSION
+        assert stored.axes == {name: tuple(values) for name, values in grid.items()}
+        if not stored.check().missing:  # complete: the call computes and writes nothing
             before = {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}
-            grid = {name: list(map(float, values)) for name, values in grid.items()}
-            result = sweep(tool.cell, grid, folder, fixed=fixed, version=tool.VERSION)
+            result = sweep(tool.cell, grid, folder, fixed=tool.fixed_in(part), version=tool.VERSION)
             assert result.check() == ([], [], []) and {p.name: p.stat().st_mtime_ns for p in folder.iterdir()} == before
 
 
