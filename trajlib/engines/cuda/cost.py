@@ -18,13 +18,10 @@ from .. import Problem, n_threads
 
 __all__ = ["Pace", "estimate", "gains", "pace", "reason"]
 
-CPU_SECONDS_PER_OPERATION = 1.2e-10
-"""Of one thread of the fused engine, rather too high."""
 START = 3.0
 """Seconds for the compiler and the first contact with a card."""
 MARGIN = 0.8
 """Share of the processor's time that a GPU has to stay below to be taken."""
-LANES = 8
 VERSION = 1
 
 
@@ -61,8 +58,11 @@ def estimate(problem: Problem, networks: int, vectors: int, steps: int, card: Pa
 
 def on_cpu(problem: Problem, networks: int, vectors: int, steps: int, threads: int) -> float:
     """Seconds of the fused engine."""
+    from ..fused.cpu import SECONDS_PER_OPERATION
+    from ..fused.lanes import LANES
+
     rows = -(-networks // LANES) * LANES + 2 * vectors
-    return steps * rows * operations(problem) * CPU_SECONDS_PER_OPERATION / threads
+    return steps * rows * operations(problem) * SECONDS_PER_OPERATION / threads
 
 
 def gains(problem: Problem, networks: int, vectors: int, steps: int, threads: int | None, device: Any) -> bool:

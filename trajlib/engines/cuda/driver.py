@@ -130,7 +130,9 @@ class Buffer:
         self.device.copy(self.address + entry * self.dtype.itemsize, other.address, size)
 
     def __del__(self):
-        if self._owner is None and self.address and not sys.is_finalizing():  # at the end the driver frees all by itself
+        if (
+            self._owner is None and self.address and not sys.is_finalizing()
+        ):  # at the end the driver frees all by itself
             self.device.free(self.address)
 
 

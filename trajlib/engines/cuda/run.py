@@ -11,12 +11,10 @@ from ...models.cost import divisor as total_divisor
 from ...optimisers import rules
 from .. import Problem
 from . import source as _source
+from .cost import operations
 from .driver import Buffer, open_device
 
 __all__ = ["CudaRun"]
-
-OPERATIONS = 30
-"""Operations of a transcendental function, about."""
 
 
 class Rules(ctypes.Structure):
@@ -88,9 +86,9 @@ class CudaRun:
         if "weights" in record or "copy_weights" in record:
             kept = self._rows + vectors if "copy_weights" in record or self._members > 1 else self._rows
             self._weights = np.full((steps // snapshot + 1, kept, size), np.nan)
-        seen = len(problem.x) if problem.batches is None else problem.batches.size
-        work = seen * (3 * problem.n_parameters + OPERATIONS * sum(problem.sizes[1:]))
-        self.seconds_per_step = (self._rows + 3 * vectors) * work * 2.0 / self._device.operations_per_second + 2e-5
+        self.seconds_per_step = (self._rows + 3 * vectors) * operations(
+            problem
+        ) * 2.0 / self._device.operations_per_second + 2e-5
 
     @property
     def description(self) -> str:

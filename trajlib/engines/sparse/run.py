@@ -123,7 +123,7 @@ class SparseRun:
         each = reference[:, None] if copies is None else np.concatenate([reference[:, None], copies], axis=1)
         self._w = np.array(each, dtype=float, order="C")  # (n, 1 + copies, parameters), to be moved in place
         self._rates = np.broadcast_to(problem.rate, (n,)).astype(float)
-        self.threads, self._every, self._snapshot = n_threads(threads), every, snapshot
+        self.threads = n_threads(threads)
         _, h, c = problem.sizes
         vectors = max(1, -(-h // LANES))
         self._tile = min(kernel.TILE, vectors)
