@@ -184,7 +184,37 @@ trajlab.define(function engine(trajlab) {
       return total / divisor + penalty * (0.5 * decay);
     }
 
-    return { sizes: [INPUTS, h, OUTPUTS], size, lr, x, y, n, step, loss };
+    let pair; // two networks at a time, or false where the browser cannot
+
+    /** Steps of `count` networks, one after the other in `w` from number `first` on, in place, at another learning rate if one is given.
+
+        losses: Float64Array, one row of `steps` numbers a network: takes the loss before each step. Bits and order are those of `step`. */
+    function advance(w, first, count, steps, rate = lr, losses = null) {
+      if (pair === undefined) pair = vectorised();
+      const row = (m) => losses && losses.subarray((m - first) * steps, (m - first + 1) * steps);
+      for (let m = first; m < first + count; m += 2) {
+        const other = Math.min(m + 1, first + count - 1); // the last one of an odd number goes twice
+        if (pair) pair(w, m * size, other * size, steps, rate, losses && [row(m), row(other)]);
+        else
+          for (const one of new Set([m, other]))
+            for (let t = 0; t < steps; t++) {
+              const value = step(w, one * size, Boolean(losses), rate);
+              if (losses) row(one)[t] = value;
+            }
+      }
+    }
+
+    function vectorised() {
+      try {
+        const [exponential, logarithm] = [[E0, E1, E2, E3, E4, E5, E6, E7, E8, E9, E10], [L0, L1, L2, L3, L4, L5, L6]];
+        const columns = { x: [x0, x1, x2, x3], y: [y0, y1, y2] };
+        return trajlab.descentModule({ hidden: h, activation, ...columns, divisor, decay, exponential, logarithm });
+      } catch {
+        return false;
+      }
+    }
+
+    return { sizes: [INPUTS, h, OUTPUTS], size, lr, x, y, n, step, loss, advance };
   }
 
   /** The softmax map s <- s - kappa (softmax(s) - p): the same descent, of a network without hidden units on one sample. */

@@ -172,7 +172,7 @@ trajlab.define(function hero(trajlab) {
       const done = this.data && this.head >= RUN.steps;
       this.pauseButton.textContent = done ? "Replay" : paused ? "Play" : "Pause";
       this.pauseButton.setAttribute("aria-disabled", !this.data);
-      if (this.worker) this.worker.postMessage({ halted: !this.visible });
+      this.tell({ halted: !this.visible });
       this.tick();
     }
 

@@ -8,7 +8,7 @@
     const has = (name) => document.querySelector(name) !== null, check = has("golden-check"), theory = has("dmft-lab");
     if (!ALL.some(has)) return;
     const parts = [
-      ...["base", "engine", "iris", "ziggurat", "random", "ensemble", "embedding", "fit", "worker"],
+      ...["base", "simd", "engine", "iris", "ziggurat", "random", "ensemble", "embedding", "fit", "worker"],
       ...(check ? ["activations", "perceptron", "optimisers", "training"] : []),
       ...(theory ? ["flow"] : []), // up to here in the worker too: an element may start one as soon as it is defined
       ...["page", "chart", "theme", "panel", "hero", "trajectory", "bifurcation"],

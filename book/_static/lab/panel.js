@@ -69,7 +69,7 @@ trajlab.define(function panel(trajlab) {
     }
 
     prepare() {
-      [this.values, this.canvases, this.captions, this.labels] = [{}, {}, {}, {}];
+      [this.values, this.canvases, this.captions, this.labels, this.workers] = [{}, {}, {}, {}, []];
       this.note = element("p", { class: "hidden", role: "status" });
     }
 
@@ -269,11 +269,11 @@ trajlab.define(function panel(trajlab) {
       this.paused = paused;
       this.pauseButton.setAttribute("aria-disabled", !this.worker); // not `disabled`, which would take the focus away at the end of a run
       this.pauseButton.textContent = paused ? "Go on" : "Pause";
-      if (this.worker) this.worker.postMessage({ halted: paused || !this.visible });
+      this.tell({ halted: paused || !this.visible });
     }
 
-    /** Start a job in a worker of its own: a new one is compiled for the arrays of this run alone, and is the faster for it. `data` will
-        hold what comes, and takes the place of the old when something has come. */
+    /** Start a job in a worker of its own: a new one is compiled for the arrays of this run alone, and is the faster for it; or in several,
+        if the job can be shared. `data` will hold what comes, and takes the place of the old when something has come. */
     run(job, options, data) {
       this.halt();
       this.coming = { ...data, ran: { ...this.values }, complete: false };
@@ -281,29 +281,45 @@ trajlab.define(function panel(trajlab) {
         this.halt();
         this.message.textContent = `The run stopped: ${text}`;
       };
-      let worker;
-      try {
-        worker = this.worker = trajlab.startWorker();
-      } catch (error) {
-        return failed(`the browser starts no worker here (${error.message})`);
-      }
-      worker.onerror = (event) => failed(event.message || "the browser did not start a worker");
-      worker.onmessage = ({ data }) => {
-        if (worker !== this.worker) return;
+      const of = trajlab.shared.has(job) ? Math.min(8, navigator.hardwareConcurrency || 1) : 1;
+      let left = of;
+      const answered = (workers, { data }) => {
+        if (workers !== this.workers) return;
         if (data.error) return failed(data.error);
-        if (data.finished) this.halt();
-        if (this.coming && (data.finished || !this.whole)) this.take();
+        const finished = data.finished && --left === 0;
+        if (finished) this.halt();
+        if (this.coming && (finished || !this.whole)) this.take();
         if (data.part) this.receive(data.part);
-        if (data.finished) {
+        if (finished) {
           this.data.complete = true;
           this.setAttribute("finished", "");
           this.finish();
         }
-        if (data.finished || !trajlab.media("(prefers-reduced-motion: reduce)").matches) this.redraw();
+        if (finished || !trajlab.media("(prefers-reduced-motion: reduce)").matches) this.redraw();
       };
+      const workers = (this.workers = []);
+      try {
+        for (let turn = 0; turn < of; turn++) {
+          const worker = trajlab.startWorker();
+          workers.push(worker);
+          worker.onerror = (event) => failed(event.message || "the browser did not start a worker");
+          worker.onmessage = (event) => answered(workers, event);
+        }
+      } catch (error) {
+        return failed(`the browser starts no worker here (${error.message})`);
+      }
       this.removeAttribute("finished");
-      worker.postMessage({ job, options });
+      workers.forEach((worker, turn) => worker.postMessage({ job, options: of > 1 ? { ...options, turn, of } : options }));
       this.pause(false);
+    }
+
+    /** The first of those that compute, if any does. */
+    get worker() {
+      return this.workers[0] || null;
+    }
+
+    tell(message) {
+      for (const worker of this.workers) worker.postMessage(message);
     }
 
     take() {
@@ -314,8 +330,8 @@ trajlab.define(function panel(trajlab) {
     }
 
     halt() {
-      if (this.worker) this.worker.terminate();
-      this.worker = null;
+      for (const worker of this.workers) worker.terminate();
+      this.workers = [];
       this.pause(false);
     }
 

@@ -80,14 +80,12 @@ trajlab.define(function training(trajlab) {
       ? Float64Array.from(Array.from({ length: networks }, (_, i) => [...trajlab.initialLogits(3, i, seed)]).flat())
       : trajlab.initialConditions(sizes, 0, networks, seed);
     const final = new Float64Array(networks * stateSize);
-    for (let m = 0; m < networks; m++) {
-      const at = m * stateSize;
-      final.set(initial.subarray(m * size, (m + 1) * size), at);
-      for (let t = 0; t < steps; t++) {
-        if (general) general.step(final, at, t);
-        else simple.step(final, at, false);
-      }
-      yield { done: (m + 1) / networks };
+    for (let m = 0; m < networks; m++) final.set(initial.subarray(m * size, (m + 1) * size), m * stateSize);
+    for (let m = 0; m < networks; m += 2) {
+      const count = Math.min(2, networks - m);
+      if (simple) simple.advance(final, m, count, steps);
+      else for (let one = m; one < m + count; one++) for (let t = 0; t < steps; t++) general.step(final, one * stateSize, t);
+      yield { done: (m + count) / networks };
     }
     yield { initial, final };
   }

@@ -10,6 +10,7 @@ trajlab.define(function worker(trajlab) {
     const gd = trajlab.irisDescent(lr, split);
     const w0 = trajlab.initialConditions(trajlab.SIZES, condition, 1);
     const w = trajlab.perturbed(w0, trajlab.SIZES, condition, radius, copies);
+    const losses = new Float64Array(1 + copies);
     const snapshots = new Float64Array(withEmbedding || withPlane ? w.length * (steps + 1) : 0);
     let t = 0;
     while (t <= steps) {
@@ -20,9 +21,9 @@ trajlab.define(function worker(trajlab) {
         for (const p of followed) part.weights.push(w[p]);
         if (snapshots.length) snapshots.set(w, w.length * t);
         if (withMap && (t % EVERY === 0 || t === steps)) part.states.push({ step: t, ...trajlab.collapse(gd, w, 0) });
-        const last = t === steps; // the state at the end has a loss, but takes no step
-        if (!last) for (let m = 1; m <= copies; m++) gd.step(w, m * gd.size, false);
-        part.loss.push(last ? gd.loss(w, 0) : gd.step(w, 0, true));
+        if (t === steps) losses[0] = gd.loss(w, 0); // the state at the end has a loss, but takes no step
+        else gd.advance(w, 0, 1 + copies, 1, lr, losses);
+        part.loss.push(losses[0]);
         t++;
       } while (t <= steps && performance.now() - began < SLICE);
       part.networkSteps = (1 + copies) * (Math.min(t, steps) - part.from);
@@ -66,26 +67,27 @@ trajlab.define(function worker(trajlab) {
 
   /** Which losses are visited at each of `width` learning rates between `from` and `to`, counted in `height` bins from low to high.
 
-      Columns come in an order that refines: every 16th, then those half way between, and so on. */
-  function* bifurcation({ system, split, from, to, low, high, width, height, starts, transient, kept }) {
+      Columns come in an order that refines: every 16th, then those half way between, and so on. This worker is number `turn` of `of`, which
+      take the columns in turns. */
+  function* bifurcation({ system, split, from, to, low, high, width, height, starts, transient, kept, turn = 0, of = 1 }) {
     const data = trajlab.iris(split), isMap = system === "map";
-    const initial = isMap
-      ? Array.from({ length: starts }, (_, i) => trajlab.initialLogits(3, i))
-      : Array.from({ length: starts }, (_, i) => trajlab.initialConditions(trajlab.SIZES, i, 1));
     const gd = isMap ? trajlab.softmaxMap(from, data.p) : trajlab.irisDescent(from, split);
-    let part = [], began = performance.now();
+    const initial = isMap
+      ? Float64Array.from(Array.from({ length: starts }, (_, i) => [...trajlab.initialLogits(3, i)]).flat())
+      : trajlab.initialConditions(trajlab.SIZES, 0, starts);
+    const losses = new Float64Array(starts * kept);
+    let part = [], began = performance.now(), place = 0;
     for (let stride = 16; stride >= 1; stride /= 2)
       for (let column = 0; column < width; column += stride) {
         if (stride < 16 && column % (2 * stride) === 0) continue; // done with the stride before
+        if (place++ % of !== turn) continue;
         const rate = from + ((column + 0.5) / width) * (to - from);
-        const counts = new Uint32Array(height);
-        for (const w0 of initial) {
-          const w = w0.slice();
-          for (let t = 0; t < transient; t++) gd.step(w, 0, false, rate);
-          for (let t = 0; t < kept; t++) {
-            const row = Math.floor(((high - gd.step(w, 0, true, rate)) / (high - low)) * height);
-            if (row >= 0 && row < height) counts[row]++;
-          }
+        const counts = new Uint32Array(height), w = initial.slice();
+        gd.advance(w, 0, starts, transient, rate);
+        gd.advance(w, 0, starts, kept, rate, losses);
+        for (const loss of losses) {
+          const row = Math.floor(((high - loss) / (high - low)) * height);
+          if (row >= 0 && row < height) counts[row]++;
         }
         part.push({ column, stride, rate, counts });
         if (performance.now() - began < SLICE) continue;
@@ -125,4 +127,5 @@ trajlab.define(function worker(trajlab) {
     };
   };
   trajlab.jobs = jobs;
+  trajlab.shared = new Set(["bifurcation"]); // jobs that several workers do in turns, see `of`; their parts may come in any order
 }, true);
