@@ -51,7 +51,7 @@ trajlab.define(function trajectory(trajlab) {
       const figures = [
         { key: "loss", caption: "<b>Loss</b>" },
         { key: "distance", caption: distance },
-        { key: "weights", caption: `<b>A few weights</b> ${names.join("")}` },
+        { key: "weights", caption: `<b>A few weights</b> ${names.join(" ")}` },
       ];
       if (this.withMap)
         figures.splice(
