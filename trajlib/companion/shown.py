@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .tables import Table
 from .variations import KINDS, Outcome, Part
 
 if TYPE_CHECKING:
     from .claims import Finding
+
+__all__ = ["Table", "chip", "in_runs", "ledger", "plain_scoreboard", "scoreboard", "strip"]
 
 WIDTH, HEIGHT, MARGIN = 320.0, 44.0, 10.0
 MARKS = {
@@ -196,20 +199,3 @@ def scoreboard(counts: dict[str, Counter], verdicts: Sequence[str]) -> str:
     head = "<tr><th>Chapter</th><th>Claims</th><th>Verdicts</th></tr>"
     table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
     return f'<div class="tl-claims" tabindex="0" role="region" aria-label="Scoreboard">{table}</div>'
-
-
-class Table:
-    """A small table that a notebook shows: a head and rows of strings."""
-
-    def __init__(self, head: Sequence[str], rows: Iterable[Sequence[str]]):
-        self.head, self.rows = list(head), [list(row) for row in rows]
-
-    def __repr__(self) -> str:
-        return "\n".join("  ".join(row) for row in (self.head, *self.rows))
-
-    def _repr_html_(self) -> str:
-        def line(cells: Sequence[str], tag: str) -> str:
-            return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
-
-        body = "".join(line(row, "td") for row in self.rows)
-        return f"<table><thead>{line(self.head, 'th')}</thead><tbody>{body}</tbody></table>"
