@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .tables import Table
+from .tables import Sentence, Table
 from .variations import KINDS, Outcome, Part
 
 if TYPE_CHECKING:
     from .claims import Finding
 
-__all__ = ["Table", "chip", "in_runs", "ledger", "plain_scoreboard", "scoreboard", "strip"]
+__all__ = ["Sentence", "Table", "chip", "in_runs", "ledger", "plain_scoreboard", "scoreboard", "strip"]
 
 WIDTH, HEIGHT, MARGIN = 320.0, 44.0, 10.0
 MARKS = {

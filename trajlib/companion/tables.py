@@ -1,6 +1,7 @@
-"""The one table of the book: a rule above, below the head and at the end, numbers one below the other at their decimal points.
+"""The one table of the book, and the sentence that numbers of a run stand in.
 
-A table is strings. On a screen that has no room for it, each row becomes a short list of its own, so that nothing scrolls sideways.
+A table has a rule above, below the head and at the end, numbers one below the other at their decimal
+points. Its cells are strings. On a screen that has no room for it, each row becomes a short list of its own, so that nothing scrolls sideways.
 """
 
 from __future__ import annotations
@@ -9,12 +10,22 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["Table"]
+__all__ = ["Sentence", "Table"]
 
 NUMBER = re.compile(r"(?P<whole>[<≥≤]?[+\-−]?\d[\d,]*)(?![\d-])")
 """What a cell of numbers begins with: all before the decimal point."""
 ROOM = 40
 """Letters in a line, on a phone."""
+
+
+class Sentence(str):
+    """Numbers of a run, in words: shown as a paragraph of the text."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return f'<p class="tl-said">{_text(self)}</p>'
 
 
 class Table:
