@@ -71,18 +71,24 @@ class Table:
 
     def _repr_html_(self) -> str:
         stacked = self._width() > ROOM
-        head = "".join(f'<th scope="col">{_text(name)}</th>' for name in self.head)
+
+        def role(name: str) -> str:
+            # a list has lost what the elements of a table say by themselves
+            return f' role="{name}"' if stacked else ""
+
+        head = "".join(f'<th scope="col"{role("columnheader")}>{_text(name)}</th>' for name in self.head)
         rows = []
         for i, (first, *cells) in enumerate(self.rows):
-            of = [f'<th scope="row"{_pad(self._pads[0][i])}>{_text(first)}</th>']
+            of = [f'<th scope="row"{role("rowheader")}{_pad(self._pads[0][i])}>{_text(first)}</th>']
             for k, cell in enumerate(cells, start=1):
                 label = f' data-label="{html.escape(self.head[k])}"' if stacked and cell else ""
-                of.append(f"<td{label}{_pad(self._pads[k][i])}>{_text(cell)}</td>")
-            rows.append(f"<tr>{''.join(of)}</tr>")
+                of.append(f"<td{role('cell')}{label}{_pad(self._pads[k][i])}>{_text(cell)}</td>")
+            rows.append(f"<tr{role('row')}>{''.join(of)}</tr>")
         caption = f"<caption>{_text(self.caption)}</caption>" if self.caption else ""
         return (
-            f'<table class="tl-table{" tl-stack" if stacked else ""}">{caption}'
-            f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+            f'<table class="tl-table{" tl-stack" if stacked else ""}"{role("table")}>{caption}'
+            f"<thead{role('rowgroup')}><tr{role('row')}>{head}</tr></thead>"
+            f"<tbody{role('rowgroup')}>{''.join(rows)}</tbody></table>"
         )
 
     def _width(self) -> int:
