@@ -114,8 +114,10 @@ def _pads(column: list[str]) -> list[str]:
 
 
 def _pad(text: str) -> str:
-    return f' data-pad="{html.escape(text)}"' if text else ""
+    return f' data-pad="{html.escape(text).replace("-", "−")}"' if text else ""
 
 
 def _text(text: str) -> str:
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+    """As HTML, with minus signs, and code between backticks."""
+    signed = re.sub(r"(?<![\w.)\]])-(?=\d)", "−", html.escape(text, quote=False))
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", signed)
