@@ -21,7 +21,7 @@ from nbclient.exceptions import CellExecutionError
 
 BUILD = ROOT / "_build"
 CACHE, LOG, TOOK = BUILD / ".jupyter_cache", BUILD / "book.log", BUILD / "seconds.json"
-COMPLAINT = re.compile(r"WARNING|ERROR|CRITICAL|Traceback|error:", re.IGNORECASE)
+COMPLAINT = re.compile(r"\b(WARNING|ERROR|SEVERE|CRITICAL)\b|^Traceback|^[\w.]*(Error|Exception)\b")
 QUIET = "Kernel is running over TCP"
 """What a kernel says of its connection, which is one on this machine."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
