@@ -1,4 +1,4 @@
-"""Build the book: first the chapters that have no outputs yet, two side by side, then its pages. A few lines are said; the log has the rest.
+"""Build the book: first the chapters that have no outputs yet, side by side, then its pages. A few lines are said; the log has the rest.
 
     build_book.py [--committed]     # take the outputs of book/*.ipynb where a chapter is as they are
 
@@ -29,6 +29,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 def missing(store) -> list[Path]:
     """The chapters of which the cache has no outputs, those that took longest first."""
+
     def known(page: Path) -> bool:
         try:
             store.match_cache_notebook(execute_notebooks.from_source(page))
@@ -72,7 +73,15 @@ def execute(pages: list[Path], store) -> list[str]:
 
 def pages(log) -> int:
     """Run Jupyter Book: all that it says goes into the log, warnings and errors are shown as well. Returns its exit status."""
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(ROOT), "--all", "-W", "-n", "--keep-going"]
+    command = [
+        str(Path(sys.executable).with_name("jupyter-book")),
+        "build",
+        str(ROOT),
+        "--all",
+        "-W",
+        "-n",
+        "--keep-going",
+    ]
     running = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
@@ -92,7 +101,9 @@ def say(line: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--committed", action="store_true", help="take the outputs of book/*.ipynb where they are of the chapter")
+    parser.add_argument(
+        "--committed", action="store_true", help="take the outputs of book/*.ipynb where they are of the chapter"
+    )
     args = parser.parse_args()
     from jupyter_cache import get_cache
 
@@ -111,7 +122,9 @@ def main() -> None:
     if status:
         sys.exit(f"the book was not built; all that was said is in {LOG.relative_to(ROOT)}")
     seconds = time.perf_counter() - began
-    say(f"the book is in {(BUILD / 'html' / 'index.html').relative_to(ROOT)} ({seconds:.0f} s; log: {LOG.relative_to(ROOT)})")
+    say(
+        f"the book is in {(BUILD / 'html' / 'index.html').relative_to(ROOT)} ({seconds:.0f} s; log: {LOG.relative_to(ROOT)})"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The one table of the book, and the sentence that numbers of a run stand in.
 
-A table has a rule above, below the head and at the end, numbers one below the other at their decimal
-points. Its cells are strings. On a screen that has no room for it, each row becomes a short list of its own, so that nothing scrolls sideways.
+A table has a rule above, below the head and at the end; its cells are strings, numbers one below the other at their decimal points. On a
+screen that has no room for it, each row becomes a short list of its own, so that nothing scrolls sideways.
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ class Table:
         self._pads = [_pads([row[k] for row in self.rows]) for k in range(len(self.head))]
 
     def __repr__(self) -> str:
-        padded = [
-            [" " * len(pads[i]) + row[k] for k, pads in enumerate(self._pads)] for i, row in enumerate(self.rows)
-        ]
+        padded = [[" " * len(pads[i]) + row[k] for k, pads in enumerate(self._pads)] for i, row in enumerate(self.rows)]
         widths = [max(map(len, column)) for column in zip(self.head, *padded, strict=True)]
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in (self.head, *padded)]
         return "\n".join(line.rstrip() for line in lines)
@@ -76,13 +74,17 @@ class Table:
             # a list has lost what the elements of a table say by themselves
             return f' role="{name}"' if stacked else ""
 
+        def label(name: str, cell: str = "-") -> str:
+            return f' data-label="{html.escape(name)}"' if stacked and name and cell else ""
+
         head = "".join(f'<th scope="col"{role("columnheader")}>{_text(name)}</th>' for name in self.head)
         rows = []
         for i, (first, *cells) in enumerate(self.rows):
-            of = [f'<th scope="row"{role("rowheader")}{_pad(self._pads[0][i])}>{_text(first)}</th>']
+            of = [
+                f'<th scope="row"{role("rowheader")}{label(self.head[0])}{_pad(self._pads[0][i])}>{_text(first)}</th>'
+            ]
             for k, cell in enumerate(cells, start=1):
-                label = f' data-label="{html.escape(self.head[k])}"' if stacked and cell else ""
-                of.append(f"<td{role('cell')}{label}{_pad(self._pads[k][i])}>{_text(cell)}</td>")
+                of.append(f"<td{role('cell')}{label(self.head[k], cell)}{_pad(self._pads[k][i])}>{_text(cell)}</td>")
             rows.append(f"<tr{role('row')}>{''.join(of)}</tr>")
         caption = f"<caption>{_text(self.caption)}</caption>" if self.caption else ""
         return (
