@@ -36,8 +36,7 @@ help:  ## say what the targets do
 
 book: $(VENV)/.installed-book  ## build the book, executing what changed; OUTPUTS=committed takes those of book/*.ipynb instead
 	@$(FORGET_PAGES)
-	@$(if $(filter committed,$(OUTPUTS)),$(PY) tools/execute_notebooks.py --fill _build/.jupyter_cache)
-	$(VENV)/bin/jupyter-book build . --all -W -n --keep-going
+	@$(PY) tools/build_book.py $(if $(filter committed,$(OUTPUTS)),--committed)
 
 notebooks: $(VENV)/.installed-book  ## execute the chapters that changed into book/*.ipynb
 	$(PY) tools/execute_notebooks.py $(INPUTS)

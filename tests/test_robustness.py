@@ -1,6 +1,8 @@
 """Runs under variations: of a made-up chapter, what a run belongs to; of the chapters, that every declared run is there and stands."""
 
+import builtins
 import copy
+import symtable
 import sys
 from pathlib import Path
 
@@ -112,3 +114,34 @@ def test_every_declared_run_is_there(page):
 def test_recorded_runs_come_out_again(page):
     """Where the library is not that of the runs, the shortest of them is made again."""
     assert robustness.verified(page, robustness.load(page.stem)) == []
+
+
+def names(code):
+    """Names that a cell binds, and those that it takes from the cells before it."""
+    top = symtable.symtable(code, "cell", "exec")
+    bound = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported()}
+    tables, taken = [top], set()
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        taken |= {s.get_name() for s in table.get_symbols() if s.is_referenced() and (table is top or s.is_global())}
+    return bound, taken - bound - set(dir(builtins))
+
+
+@pytest.mark.parametrize("page", VARIED, ids=lambda page: page.stem)
+def test_cells_that_compute_need_nothing_of_those_that_show(page):
+    """Else a run without the latter would fail, or compute with something else."""
+    of_which, wrong = {}, []
+    for block in robustness.BLOCK.findall(page.read_text(encoding="utf-8")):
+        (cell,) = (c for c in robustness.jupytext.reads(block, fmt="md:myst").cells if c.cell_type == "code")
+        bound, taken = names(cell.source)
+        shows = robustness.DRAWS.search(block) is not None
+        if not shows:
+            wrong += [f"{name!r} in {cell.source[:60]!r}" for name in sorted(taken) if of_which.get(name, True)]
+        # what a longer run gives, a check takes where it is there
+        of_which |= dict.fromkeys(bound, shows and "longer-run" not in block)
+    assert wrong == []
+
+
+def test_cells_that_show_are_found_out():
+    assert names("a = 1\nb = [a + c for d in e]") == ({"a", "b"}, {"c", "e"})

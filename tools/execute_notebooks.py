@@ -158,14 +158,11 @@ def main() -> None:
     parser.add_argument(
         "--install-cells", action="store_true", help="only write the install cells anew, after a change of _config.yml"
     )
-    parser.add_argument("--fill", type=Path, help="only lay the committed outputs into this jupyter-cache")
     parser.add_argument("inputs", type=Path, nargs="*", help="files and folders that the outputs depend on")
     args = parser.parse_args()
 
     if args.check:
         sys.exit("\n".join(line for page in chapters() for line in drifted(page)) or None)
-    if args.fill:
-        return fill(args.fill)
     if args.install_cells:
         for page in chapters():
             page.with_suffix(".ipynb").write_text(installing(page, committed(page)), encoding="utf-8")

@@ -27,11 +27,12 @@ from trajlib.companion.variations import Variation, declared
 
 FOLDER = ROOT / "data" / "robustness"
 BLOCK = re.compile(r"^```\{code-cell\}.*?^```$\n?", re.MULTILINE | re.DOTALL)
-DRAWS = re.compile(r"^  figure:$|\btags: .*\bremove-output\b|\btags: .*\blonger-run\b", re.MULTILINE)
+DRAWS = re.compile(r"^  figure:$|\btags: .*\b(remove-output|longer-run|table)\b", re.MULTILINE)
 
 
 def computing(text: str) -> str:
-    """The text of a chapter without the cells that draw a figure, make a widget or read what no variation changes (tag longer-run)."""
+    """The text of a chapter without the cells that draw a figure, make a table (tag table) or a widget, or read what no variation changes
+    (tag longer-run)."""
     return BLOCK.sub(lambda block: "" if DRAWS.search(block[0]) else block[0], text)
 
 

@@ -222,9 +222,10 @@ def test_a_strip_has_a_mark_for_each_run():
     values = [0.2, 0.5, 0.95, 0.99, np.inf, np.nan]
     dots = [shown.Dot("split", f"SPLIT = {i} <", variations.Part(v >= 0.9, v, 0.9, 1.0)) for i, v in enumerate(values)]
     svg = BeautifulSoup(shown.strip(dots, "share & more"), "html.parser")
-    marks = svg.select("path.tl-dot")
-    assert [m["fill"] == "currentColor" for m in marks] == [False, False, True, True, True]
-    places = [float(m["transform"].split("(")[1].split()[0]) for m in marks]
+    marks = svg.select("use")
+    assert [m.get("fill") for m in marks] == ["none", "none", None, None, None]
+    assert {m["href"] for m in marks} == {"#tl-split"} and marks[2].title.text == "SPLIT = 2 <: 0.95"
+    places = [float(m["x"]) for m in marks]
     assert places == sorted(places) and all(0 <= p <= 320 for p in places)
     limit = float(svg.select_one("path.tl-limit")["d"][1:].split()[0])
     assert places[1] < limit < places[2]
@@ -242,6 +243,8 @@ def test_the_ledger_shows_the_part_that_holds_least_often_and_where_it_fails():
     claim = page.select_one("#claim-loss-decreases")
     assert claim.select_one(".tl-part").text == "b" and "holds in 1 of 4" in claim.text
     assert "STEPS = 2: partly. numbers" in claim.text and len(claim.select("svg.tl-strip")) == 2
+    drawn = {use["href"] for use in page.select("use")}
+    assert drawn == {"#tl-this-run", "#tl-length"} <= {f"#{mark['id']}" for mark in page.select(".tl-key path")}
 
 
 def test_what_a_notebook_carries_is_json_and_comes_back():

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .tables import Sentence, Table
 from .variations import KINDS, Outcome, Part
 
 if TYPE_CHECKING:
     from .claims import Finding
+
+__all__ = ["Sentence", "Table", "chip", "in_runs", "ledger", "plain_scoreboard", "scoreboard", "strip"]
 
 WIDTH, HEIGHT, MARGIN = 320.0, 44.0, 10.0
 MARKS = {
@@ -24,8 +27,8 @@ MARKS = {
     "equal time": "M-1.5-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3Z",
 }
 """Outline of each kind of run, about its middle."""
-INK = {True: 'fill="currentColor" stroke="currentColor"', False: 'fill="none" stroke="currentColor"'}
-"""Filled or hollow, also where the book's style sheet is not."""
+INK = 'fill="currentColor" stroke="currentColor"'
+"""Of marks: filled, also where the book's style sheet is not."""
 OFFSETS = (0.0, -5.0, 5.0, -9.0, 9.0)
 """Rows of a strip: dots at the same place lie side by side, as far as there is room."""
 WORDS = {kind: f"other {kind}" for kind in KINDS} | {"this run": "this page", "equal time": "other lr, equal lr × t"}
@@ -83,10 +86,10 @@ def strip(dots: Sequence[Dot], label: str) -> str:
         f'<rect class="tl-range" fill="currentColor" fill-opacity="0.12" x="{left}" y="4" width="{width}" height="22"/>'
     ]
     parts += [f'<path class="tl-limit" stroke="currentColor" d="M{x(limit)} 2V28"/>' for limit in limits]
+    parts.append(f"<g {INK}>")
     for dot, value, row in zip(drawn, values, _rows([x(v) for v in values]), strict=True):
-        said = "" if plain else f"{_number(value)}, "
-        title = f"<title>{html.escape(dot.name)}: {said}{'holds' if dot.part.holds else 'fails'}</title>"
-        parts.append(_mark(dot.kind, dot.part.holds, f'transform="translate({x(value)} {round(15 + row, 1)})"', title))
+        parts.append(_mark(dot, "" if plain else _number(value), x(value), 15 + row))
+    parts.append("</g>")
     if plain:
         labels = [(x(0.0), "fails"), (x(1.0), "holds")]
     else:
@@ -98,16 +101,24 @@ def strip(dots: Sequence[Dot], label: str) -> str:
         bold = ' class="tl-threshold"' if not plain and any(at == x(limit) for limit in limits) else ""
         there = sum(abs(x(v) - at) < 1 for v in values)
         many = f" (×{there})" if there > len(OFFSETS) else ""
-        parts.append(
-            f'<text x="{at}" y="40" font-size="11" fill="currentColor" text-anchor="{anchor}"{bold}>{text}{many}</text>'
-        )
-    box = f'viewBox="0 0 {WIDTH:g} {HEIGHT:g}" width="100%" style="max-width: 34rem"'
+        parts.append(f'<text x="{at}" y="40" text-anchor="{anchor}"{bold}>{text}{many}</text>')
+    box = f'viewBox="0 0 {WIDTH:g} {HEIGHT:g}" width="100%" style="max-width: 34rem" font-size="11" fill="currentColor"'
     return f'<svg class="tl-strip" {box} role="img" aria-label="{html.escape(label)}">{"".join(parts)}</svg>'
 
 
-def _mark(kind: str, holds: bool, attributes: str = "", inside: str = "") -> str:
-    classes = f"tl-dot{' tl-own' if kind == 'this run' else ''}"
-    return f'<path class="{classes}" {INK[holds]} {attributes} d="{MARKS[kind]}">{inside}</path>'
+def _mark(dot: Dot, value: str, x: float, y: float) -> str:
+    """A mark of the key once more: hollow where the condition does not hold."""
+    of = ' class="tl-own"' if dot.kind == "this run" else ""
+    said = ", ".join(filter(None, (value, "" if dot.part.holds else "fails")))
+    title = f"{dot.name}: {said}" if said else dot.name
+    hollow = "" if dot.part.holds else ' fill="none"'
+    return (
+        f'<use{of} href="#{_name(dot.kind)}" x="{x:.0f}" y="{y:.0f}"{hollow}><title>{html.escape(title)}</title></use>'
+    )
+
+
+def _name(kind: str) -> str:
+    return f"tl-{kind.replace(' ', '-')}"
 
 
 def _rows(places: Sequence[float]) -> list[float]:
@@ -130,7 +141,8 @@ def ledger(findings: Iterable[Finding], recorded: Mapping[str, Sequence[Outcome]
     findings = list(findings)
     kinds = [kind for kind in KINDS if any(o.kind == kind for f in findings for o in recorded.get(f.claim.id, ()))]
     key = "".join(
-        f'<span><svg viewBox="-8 -8 16 16" width="16" height="16" aria-hidden="true">{_mark(kind, True)}</svg>{WORDS[kind]}</span> '
+        f'<span><svg viewBox="-8 -8 16 16" width="16" height="16" aria-hidden="true" {INK}>'
+        f'<path id="{_name(kind)}" class="tl-dot" d="{MARKS[kind]}"/></svg>{WORDS[kind]}</span> '
         for kind in ["this run", *kinds]
     )
     said = (
@@ -196,20 +208,3 @@ def scoreboard(counts: dict[str, Counter], verdicts: Sequence[str]) -> str:
     head = "<tr><th>Chapter</th><th>Claims</th><th>Verdicts</th></tr>"
     table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
     return f'<div class="tl-claims" tabindex="0" role="region" aria-label="Scoreboard">{table}</div>'
-
-
-class Table:
-    """A small table that a notebook shows: a head and rows of strings."""
-
-    def __init__(self, head: Sequence[str], rows: Iterable[Sequence[str]]):
-        self.head, self.rows = list(head), [list(row) for row in rows]
-
-    def __repr__(self) -> str:
-        return "\n".join("  ".join(row) for row in (self.head, *self.rows))
-
-    def _repr_html_(self) -> str:
-        def line(cells: Sequence[str], tag: str) -> str:
-            return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
-
-        body = "".join(line(row, "td") for row in self.rows)
-        return f"<table><thead>{line(self.head, 'th')}</thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,77 @@
+"""The code that a page shows: a few lines a section, none of them cut; the rest is folded, with one prompt for folded cells in a row."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import contents  # noqa: E402
+import execute_notebooks  # noqa: E402
+
+from trajlib.companion import claims  # noqa: E402
+
+WIDE, FOLDED = 88, 120
+AT_MOST = 60
+"""Lines of code that are seen in a chapter."""
+FOLDS = {"hide-input", "hide-cell", "remove-input"}
+PAGES = contents.chapters()
+CHAPTERS = [page for page in PAGES if page.stem in {claim.chapter for claim in claims.load()}]
+
+
+def cells(page):
+    """Code cells, whether their code is seen, and whether they draw a figure."""
+    for cell in execute_notebooks.from_source(page).cells:
+        if cell.cell_type == "code":
+            yield cell, not FOLDS & set(cell.metadata.get("tags", ())), "figure" in cell.metadata.get("mystnb", ())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_line_is_cut(page):
+    wide = [
+        line
+        for cell, seen, draws in cells(page)
+        if seen or not draws
+        for line in cell.source.splitlines()
+        if len(line) > (WIDE if seen else FOLDED)
+    ]
+    assert wide == []
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
+def test_few_lines_are_seen(page):
+    seen = [line for cell, is_seen, _ in cells(page) if is_seen for line in cell.source.splitlines() if line.strip()]
+    assert 10 <= len(seen) <= AT_MOST
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_code_of_a_figure_or_a_table_is_seen(page):
+    shown = [
+        cell.source for cell, seen, draws in cells(page) if seen and (draws or "table" in cell.metadata.get("tags", ()))
+    ]
+    assert shown == []
+
+
+def test_folded_cells_in_a_row_have_one_prompt():
+    """Of four cells, the two folded ones that show nothing go into the prompt of the third; the last stands alone."""
+    pytest.importorskip("myst_nb")
+    import fold_code
+    from docutils import nodes, utils
+    from myst_nb.sphinx_ import HideCodeCellNode
+
+    def cell(code, *, folded=True, output=False):
+        container = nodes.container(nb_element="cell_code")
+        source = nodes.literal_block(code, code)
+        container += HideCodeCellNode("", source) if folded else source
+        if output:
+            container += nodes.container(nb_element="cell_code_output")
+        return container
+
+    document = utils.new_document("page")
+    text = nodes.paragraph("", "and then")
+    document.extend([cell("a"), cell("b"), cell("c", output=True), text, cell("d"), cell("e", folded=False)])
+    fold_code.join_folds(None, document, "page")
+    left = [node for node in document if isinstance(node, nodes.container)]
+    assert [node.astext().split() for node in left] == [["a", "b", "c"], ["d"], ["e"]]
+    assert len(left[0][0]) == 3 and len(left[0]) == 2
