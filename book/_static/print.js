@@ -1,8 +1,8 @@
-/* Before a page is printed: all pictures are fetched, the page is light, and a laboratory that has drawn nothing yet is replaced by a
+/* Before a page is printed: all pictures are fetched, the page is light, and a laboratory that has not finished a run is replaced by a
    sentence. (It cannot be begun: a browser does not wait for what its workers compute.) */
 (function () {
   "use strict";
-  const SENTENCE = "A laboratory stands here in the page on a screen. It had not been begun when this was printed.";
+  const SENTENCE = "On a screen a laboratory stands here. It had not finished a run when this was printed.";
   let undo = [];
 
   addEventListener("beforeprint", () => {
@@ -11,19 +11,18 @@
     root.dataset.theme = "light";
     undo.push(() => (theme === undefined ? delete root.dataset.theme : (root.dataset.theme = theme)));
     for (const panel of self.trajlab && trajlab.panels ? trajlab.panels : []) {
-      if (panel.data) {
+      if (panel.data && panel.data.complete) {
         panel.removeAttribute("dark");
-        panel.colours = trajlab.colours(false);
         panel.recolour();
         try {
           panel.render(); // at once: the next frame comes after the printing
         } catch (error) {
           console.error(error);
         }
-        undo.push(() => panel.toggleAttribute("dark", theme === "dark"), () => panel.recolour());
+        undo.push(() => panel.toggleAttribute("dark", theme === "dark"), () => panel.recolour()); // after the theme itself
       } else {
         const note = document.createElement("p");
-        note.className = "tl-not-begun";
+        note.className = "tl-no-run";
         note.textContent = SENTENCE;
         panel.before(note);
         panel.hidden = true;

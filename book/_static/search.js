@@ -44,7 +44,7 @@
       row.score = row.hits.reduce((sum, { title, text }, k) => sum + weights[k] * (rest * title + (2 * text) / (text + share)), 0);
       if (asked.length > 1 && has(section.body, phrase)) row.score *= 1.5;
       if (has(section.head, phrase)) row.score *= section.anchor ? 1.5 : 3; // the title of a page counts for most
-      const entry = section.page.kind === "glossary" || (section.page.kind === "api" && section.anchor.includes("."));
+      const entry = section.page.kind === "glossary" || (section.page.kind === "api" && section.anchor.endsWith(section.title));
       row.exact = entry && section.head.join(" ") === phrase.join(" ");
     }
     const all = rows.some((row) => row.words === asked.length);
@@ -92,7 +92,7 @@
     const what = all ? `“${query}”` : `some of the words “${query}”, and none has all of them`;
     place.append(element("p", { role: "status" }, `${count} ${found.length ? what : `“${query}”. Try fewer words, or the beginning of one.`}`));
     const list = (rows) => element("ul", {}, ...rows.map((row) => item(row, asked)));
-    const exact = found.filter((row) => row.exact);
+    const exact = found.filter((row) => row.exact).sort((a, b) => (b.section.page.kind > a.section.page.kind) - (b.section.page.kind < a.section.page.kind));
     if (exact.length) place.append(list(exact));
     for (const [kind, heading] of KINDS) {
       const rows = found.filter((row) => {
