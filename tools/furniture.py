@@ -16,6 +16,8 @@ from PIL import Image
 LINK = re.compile(r'href="glossary\.html#(term-[^"]+)"')
 CARDS = re.compile(r'\s*<div class="tl-cards".*?<!-- end of cards -->', re.DOTALL)
 INDEX = re.compile(r"<figure-index>.*?</figure-index>", re.DOTALL)
+LISTED = re.compile(r"<chapter-list>.*?</chapter-list>", re.DOTALL)
+ITEM = re.compile(r'<li><p><a class="reference internal" href="(?P<name>[\w-]+)\.html"')
 SCRIPTS = re.compile(r'(\s*<script src="_static/search(?:-texts)?\.js[^>]*></script>)+')
 LEFT_OUT = re.compile("headerlink|tl-contents|above-input|eqno")
 THUMBNAIL = 320, 200
@@ -119,6 +121,20 @@ def figure_index(articles: dict[str, Tag], html: Path) -> str:
     return f"<figure-index>{''.join(parts)}</figure-index>"
 
 
+def chapter_pictures(intro: str, articles: dict[str, Tag], html: Path) -> str:
+    """The first page's list of chapters, with the first figure of each beside it."""
+
+    def pictured(item: re.Match) -> str:
+        figure = articles[item["name"]].select_one("figure[id] img")
+        file, width, height = thumbnail(html / "book" / figure["src"], html / "_images" / "small")
+        picture = (
+            f'<img class="tl-small" src="../_images/{file}" width="{width}" height="{height}" alt="" loading="lazy">'
+        )
+        return item[0].replace("<p>", f"{picture}<p>", 1)
+
+    return LISTED.sub(lambda found: ITEM.sub(pictured, found[0]), intro)
+
+
 # Search
 
 
@@ -197,6 +213,8 @@ def finish(app, exception) -> None:
         text = with_cards(before, meanings)
         if name == "figures":
             text = INDEX.sub(lambda _: index, text)
+        if name == "intro" and "tl-small" not in text:
+            text = chapter_pictures(text, articles, html)
         if text != before:
             files[name].write_text(text, encoding="utf-8")
     texts = html / "_static" / "search-texts.js"

@@ -12,7 +12,7 @@ from contents import chapter_numbers, listed
 from playwright.sync_api import Error, sync_playwright
 
 LEFT_OUT = "glossary", "figures", "api", "benchmarks"
-"""Pages that are for looking things up, on a screen. (Without the first two there is no page that only repeats.)"""
+"""Pages to look things up in, which is easier on a screen."""
 PATIENCE = 60_000
 """Milliseconds for a laboratory."""
 FOOT = '<div style="font-size: 8px; width: 100%; text-align: center"><span class="pageNumber"></span></div>'
@@ -28,13 +28,15 @@ def article(file: Path, name: str, inside: list[str]) -> str:
     pages = "|".join(inside)
     text = re.sub(rf'href="({pages})\.html#([^"]+)"', r'href="#\1--\2"', text)
     text = re.sub(rf'href="({pages})\.html"', r'href="#\1--page"', text)
-    return f'<div id="{name}--page" style="break-before: page">{text}</div>'
+    return f'<div id="{name}--page">{text}</div>'
 
 
 def joined(html: Path) -> Path:
     """The page of all pages: the frame is that of the first."""
     inside = [name for name in listed() if name not in LEFT_OUT]
-    articles = "\n".join(article(html / "book" / f"{name}.html", name, inside) for name in inside)
+    articles = "\n<div style='break-before: page'></div>\n".join(
+        article(html / "book" / f"{name}.html", name, inside) for name in inside
+    )
     frame = (html / "book" / f"{next(iter(chapter_numbers()))}.html").read_text(encoding="utf-8")
     start, stop = frame.index('<article class="bd-article"'), frame.index("</article>") + len("</article>")
     target = html / "book" / "whole.html"
@@ -51,10 +53,14 @@ def main() -> None:
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-            page = browser.new_page(viewport={"width": 1000, "height": 1200}, color_scheme="light", reduced_motion="reduce")
+            page = browser.new_page(
+                viewport={"width": 1000, "height": 1200}, color_scheme="light", reduced_motion="reduce"
+            )
             page.set_default_timeout(10 * PATIENCE)
             page.goto(whole.as_uri())
-            page.wait_for_function("[...document.querySelectorAll('.math')].every((e) => e.querySelector('mjx-container'))")
+            page.wait_for_function(
+                "[...document.querySelectorAll('.math')].every((e) => e.querySelector('mjx-container'))"
+            )
             page.evaluate("for (const image of document.images) image.loading = 'eager'")
             page.wait_for_function("[...document.images].every((image) => image.complete)")
             for number in range(page.evaluate("self.trajlab ? trajlab.panels.size : 0")):
@@ -64,7 +70,9 @@ def main() -> None:
                         "(k) => [...trajlab.panels][k].hasAttribute('finished')", arg=number, timeout=PATIENCE
                     )
                 except Error:
-                    print(f"laboratory {number + 1} had not finished after {PATIENCE // 1000} s: a sentence takes its place")
+                    print(
+                        f"laboratory {number + 1} had not finished after {PATIENCE // 1000} s: a sentence takes its place"
+                    )
             margin = dict.fromkeys(("left", "right"), "1.8cm") | dict.fromkeys(("top", "bottom"), "1.6cm")
             page.pdf(
                 path=target, format="A4", margin=margin, print_background=True, outline=True, tagged=True,

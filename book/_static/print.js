@@ -24,7 +24,7 @@
         const note = document.createElement("p");
         note.className = "tl-no-run";
         note.textContent = SENTENCE;
-        panel.before(note);
+        panel.parentNode.insertBefore(note, panel); // a panel's own `before` is something else
         panel.hidden = true;
         undo.push(() => note.remove(), () => (panel.hidden = false));
       }
