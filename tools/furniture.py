@@ -20,7 +20,7 @@ LISTED = re.compile(r"<chapter-list>.*?</chapter-list>", re.DOTALL)
 ITEM = re.compile(r'<li><p><a class="reference internal" href="(?P<name>[\w-]+)\.html"')
 SCRIPTS = re.compile(r'(\s*<script src="_static/search(?:-texts)?\.js[^>]*></script>)+')
 LEFT_OUT = re.compile("headerlink|tl-contents|above-input|eqno")
-THUMBNAIL = 320, 200
+THUMBNAIL = 320, 320
 """Pixels, at most: twice what they are shown at."""
 GREEK = dict(
     re.findall(
@@ -78,6 +78,7 @@ def thumbnail(picture: Path, folder: Path) -> tuple[str, int, int]:
         folder.mkdir(exist_ok=True)
         with Image.open(picture) as image:
             small = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
+        small = small.crop((0, 0, small.width, min(small.height, small.width)))  # of a tall one the upper panels
         small.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS)
         small.save(target, quality=80, method=6)
     with Image.open(target) as image:
