@@ -29,7 +29,7 @@ FORGET_PAGES := $(PY) tools/fingerprint.py --stamp _build/.inputs \
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book notebooks reseed robustness findings test lint bench mnist clean
+.PHONY: help book pdf notebooks reseed robustness findings test lint bench mnist clean
 
 help:  ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,9 @@ help:  ## say what the targets do
 book: $(VENV)/.installed-book  ## build the book, executing what changed; OUTPUTS=committed takes those of book/*.ipynb instead
 	@$(FORGET_PAGES)
 	@$(PY) tools/build_book.py $(if $(filter committed,$(OUTPUTS)),--committed)
+
+pdf: $(VENV)/.installed-test book  ## the whole book as one PDF, _build/trajlib.pdf (needs Chromium)
+	$(PY) tools/make_pdf.py _build/html _build/trajlib.pdf
 
 notebooks: $(VENV)/.installed-book  ## execute the chapters that changed into book/*.ipynb
 	$(PY) tools/execute_notebooks.py $(INPUTS)

@@ -44,6 +44,12 @@ def listed() -> list[str]:
     return re.findall(r"book/([\w-]+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
 
 
+def chapter_numbers() -> dict[str, int]:
+    """The numbers of the pages that have one, as the side bar shows them: those of the first part of _toc.yml, the chapters."""
+    first_part = (ROOT / "_toc.yml").read_text(encoding="utf-8").split("- caption:")[1]
+    return {name: number for number, name in enumerate(re.findall(r"book/([\w-]+)", first_part), start=1)}
+
+
 def chapters() -> list[Path]:
     """The pages of the book that are MyST notebooks, those whose front matter names a kernel; the intro, which reads the others, last."""
     pages = [page for page in sorted(BOOK.glob("*.md")) if "\nkernelspec:" in front_matter(page)]

@@ -14,7 +14,7 @@ LEFT_OUT = (
     r"\s*<script[^>]*scripts/fontawesome\.js[^>]*></script>",  # 1.5 MB; the icons of the theme are in its web font
 )
 SEARCH = r'\s*<script src="[./]*(searchindex|_static/searchtools|_static/language_data)\.js[^>]*></script>'
-"""What only the page of search results needs: the words of the whole book."""
+"""Sphinx's own search, which asks for a page to show what it has found there; furniture.py has another."""
 CHANGED = (
     # a figure that scrolls on a phone must be reachable by the keyboard
     (r'<figure class="align-default" id=', '<figure class="align-default" tabindex="0" id='),
@@ -71,7 +71,7 @@ def finish(app, exception) -> None:
     version = (r"(?<=lab/load\.js\?v=)\w+", laboratory.hexdigest()[:8])
     for page in Path(app.outdir).rglob("*.html"):
         text = before = page.read_text(encoding="utf-8")
-        for pattern in LEFT_OUT if page.name == "search.html" else (*LEFT_OUT, SEARCH):
+        for pattern in (*LEFT_OUT, SEARCH):
             text = re.sub(pattern, "", text)
         for pattern, replacement in (*CHANGED, version):
             text = re.sub(pattern, replacement, text)

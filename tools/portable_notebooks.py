@@ -10,12 +10,13 @@ import re
 import sys
 import tempfile
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import execute_notebooks
 import install_cell
 import nbformat
-from contents import ROOT, chapters, listed, needs
+from contents import ROOT, chapter_numbers, chapters, listed, needs
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
@@ -27,6 +28,7 @@ FOREIGN = re.compile(r"^(?:`{3,}|:{3,})\{.*|^\([\w-]+\)=|\{[a-z]+(?::[a-z]+)?\}`
 DIRECTIVE = re.compile(
     r"^(?P<fence>`{3,}|:{3,})\{admonition\} (?P<title>.*)\n(?::.*\n)*(?P<body>(?:.*\n)*?)(?P=fence)$", re.MULTILINE
 )
+LABEL = re.compile(r"\s*\$\$ \((eq-[\w-]+)\)$", re.MULTILINE)
 ELEMENT = re.compile(r"^<(?P<name>[a-z]+-(?:lab|check))\b[^>]*>\n(?P<body>(?:.*\n)*?)</(?P=name)>$", re.MULTILINE)
 
 
@@ -85,6 +87,9 @@ def plain(text: str, page: Path) -> str:
     text = ELEMENT.sub(lambda found: f"*{found['body'].strip()}*", text)
     text = re.sub(r"\{cite:(t|p)\}`([^`]+)`", lambda found: cite(found[2].split(","), found[1] == "p"), text)
     text = re.sub(r"\{numref\}`([^`]+)`", lambda found: f"Figure {figure_numbers()[found[1]]}", text)
+    text = LABEL.sub(lambda found: f"\\tag{{{equation_numbers()[found[1]]}}}\n$$", text)
+    text = re.sub(r"\{eq\}`([^`]+)`", lambda found: f"({equation_numbers()[found[1]]})", text)
+    text = re.sub(r"\{term\}`([^`<]+?)(?: <[^`]+>)?`", r"\1", text)
     names = "|".join(re.escape(name) for name in listed())
     text = re.sub(rf"\[([^]]+)\]\((?:{names})(?:\.md)?(?:#[\w-]+)?\)", r"\1", text)
     if foreign := FOREIGN.search(text):
@@ -127,11 +132,26 @@ def figure(cell: NotebookNode) -> dict:
 
 
 @functools.cache
-def figure_numbers() -> dict[str, int]:
-    """The numbers that the figures have in the book, which counts through all its pages."""
+def figure_numbers() -> dict[str, str]:
+    """The numbers that the figures have in the book: those of a chapter begin with its own."""
     sources = {page.stem: execute_notebooks.from_source(page) for page in chapters()}
-    cells = [cell for name in listed() if name in sources for cell in sources[name].cells]
-    return {name: number for number, name in enumerate((figure(c)["name"] for c in cells if figure(c)), start=1)}
+    return numbered({name: [figure(c)["name"] for c in source.cells if figure(c)] for name, source in sources.items()})
+
+
+@functools.cache
+def equation_numbers() -> dict[str, str]:
+    return numbered({page.stem: LABEL.findall(page.read_text(encoding="utf-8")) for page in chapters()})
+
+
+def numbered(labels: dict[str, list[str]]) -> dict[str, str]:
+    """Numbers for the labels of each page, as Sphinx gives them: counted through each chapter, and through all other pages together."""
+    counts, numbers = Counter(), {}
+    for name in listed():
+        chapter = chapter_numbers().get(name)
+        for label in labels.get(name, ()):
+            counts[chapter] += 1
+            numbers[label] = f"{chapter}.{counts[chapter]}" if chapter else str(counts[chapter])
+    return numbers
 
 
 def write(page: Path, folder: Path) -> Path:
