@@ -17,9 +17,9 @@ from .labs import (
     outcome_exponents,
     theory_and_networks,
 )
-from .narrow import narrow
+from .narrowing import narrow
 from .panels import divergence_panel, expansion_panel, label_panels, spread
-from .style import COLOURS, INK, PALE, png, style
+from .styling import COLOURS, INK, PALE, png, style
 
 __all__ = [
     "COLOURS",

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .panels import divergence_panel, label_panels
-from .style import COLOURS, INK, PALE
+from .styling import COLOURS, INK, PALE
 
 if TYPE_CHECKING:
     from ..ensembles import Divergence, Trajectories

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import COLOURS, INK, PALE
+from .styling import COLOURS, INK, PALE
 
 if TYPE_CHECKING:
     from ..series.expansion import ExpansionFit

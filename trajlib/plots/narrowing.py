@@ -87,6 +87,7 @@ def narrowed(figure: Figure, width: float = WIDTH) -> Figure:
     scale = hints["heights"] * min(1.0, width / copy.get_figwidth() if not panels else 1.0)
     copy.set_size_inches(width, copy.get_figheight() * scale)
     text: Any
+    legend: Any
     for text in copy.findobj(Text):
         text.set_fontsize(max(text.get_fontsize(), SMALLEST))
     if not panels:
@@ -95,8 +96,10 @@ def narrowed(figure: Figure, width: float = WIDTH) -> Figure:
     _place(panels, columns, across)
     _relabel(panels, columns)
     wanted = _heights(panels, columns, width, hints["heights"])
+    for legend in copy.findobj(Legend):
+        legend.set_in_layout(False)  # until it is known where it goes
     _arrange(copy, panels, columns, wanted, {})
-    _fit(copy, wanted)
+    copy.draw_without_rendering()
     _shorten(copy, panels, columns)
     moved: dict[int, list[tuple[Axes, Legend]]] = {}
     for panel in panels:
@@ -236,13 +239,12 @@ def _arrange(figure: Figure, panels: list[_Panel], columns: int, wanted: list[fl
 
 def _fit(figure: Figure, wanted: list[float]) -> None:
     """Make the figure as high as its rows need: what labels and titles take is known once it has been laid out."""
-    for _ in range(2):
-        figure.draw_without_rendering()
-        inner: dict[int, float] = {}
-        for ax in figure.axes:
-            if spec := ax.get_subplotspec():
-                inner[spec.rowspan.start] = ax.get_position(original=True).height * figure.get_figheight()
-        figure.set_figheight(figure.get_figheight() + sum(wanted) - sum(inner.values()))
+    figure.draw_without_rendering()
+    inner: dict[int, float] = {}
+    for ax in figure.axes:
+        if spec := ax.get_subplotspec():
+            inner[spec.rowspan.start] = ax.get_position(original=True).height * figure.get_figheight()
+    figure.set_figheight(figure.get_figheight() + sum(wanted) - sum(inner.values()))
     figure.draw_without_rendering()
 
 
@@ -262,6 +264,7 @@ def _rebuilt(owner: Axes | Figure, legend: Legend, holder: Axes | Figure, width:
     title = legend.get_title().get_text() or None
     look = {"prop": legend.prop, "markerscale": legend.markerscale, "columnspacing": 1.2, "handletextpad": 0.5}
     legend.remove()
+    new: Any = legend
     for ncols in range(min(len(labels), 5), 0, -1):
         new = holder.legend(handles, labels, title=title, ncols=ncols, **look, **where)
         if ncols == 1 or new.get_window_extent().width <= 0.96 * width * new.get_figure(root=False).dpi:
