@@ -148,7 +148,7 @@ def _panels(figure: Figure) -> tuple[list[_Panel], int]:
         box = axes[0].get_position()
         size = (box.width * figure.get_figwidth(), box.height * figure.get_figheight())
         panels.append(_Panel(axes, (spec.rowspan.start, spec.colspan.start, len(spec.colspan)), size))
-    return panels, spec.get_gridspec().ncols
+    return panels, next(iter(placed)).get_gridspec().ncols
 
 
 def _place(panels: list[_Panel], columns: int, across: int) -> None:
@@ -255,9 +255,10 @@ def _is_large(ax: Axes, legend: Legend) -> bool:
     return not inside or box.width > 0.97 * panel.width or box.width * box.height > 0.25 * panel.width * panel.height
 
 
-def _rebuilt(owner: Axes | Figure, legend: Legend, holder: Axes | Figure, width: float, **where) -> Legend:
+def _rebuilt(owner: Any, legend: Legend, holder: Any, width: float, **where) -> Legend:
     """The same legend in another place, with as many columns as there is room for."""
     labels = [text.get_text() for text in legend.get_texts()]
+    handles: Any
     handles, names = owner.get_legend_handles_labels() if isinstance(owner, Axes) else ([], [])
     if names != labels:
         handles = legend.legend_handles
@@ -267,15 +268,16 @@ def _rebuilt(owner: Axes | Figure, legend: Legend, holder: Axes | Figure, width:
     new: Any = legend
     for ncols in range(min(len(labels), 5), 0, -1):
         new = holder.legend(handles, labels, title=title, ncols=ncols, **look, **where)
-        if ncols == 1 or new.get_window_extent().width <= 0.96 * width * new.get_figure(root=False).dpi:
+        if ncols == 1 or new.get_window_extent().width <= 0.96 * width * holder.figure.dpi:
             break
         new.remove()
     return new
 
 
-def _texts(figure: Figure, panels: list[_Panel], columns: int) -> Iterator[tuple[Any, float, bool]]:
+def _texts(figure: Any, panels: list[_Panel], columns: int) -> Iterator[tuple[Any, float, bool]]:
     """Titles and labels, the pixels that each has, and whether it runs upwards."""
     whole, high = figure.bbox.width, figure.bbox.height
+    ax: Any
     for panel in panels:
         for ax in panel.axes:
             box = ax.get_window_extent()
