@@ -91,9 +91,12 @@ def fitted_distances(div: Divergence, fit: ExpansionFit, conditions: Sequence[in
         divergence_panel(row[1], div.times[:201], div.distance[i, :, :201])
         if np.isfinite(fit.rate[i]):
             t = np.arange(fit.start[i], fit.stop[i])
+            discarded = "" if fit.kept[i] else ", discarded"
             line = np.exp(fit.intercept[i] + fit.rate[i] * t)
             row[1].plot(t, line, color=COLOURS["vermilion"], lw=2.5, ls="-")
-            row[1].text(0.97, 0.06, f"$\\Lambda$ = {fit.rate[i]:.2f}", transform=row[1].transAxes, ha="right")
+            row[1].text(
+                0.97, 0.06, f"$\\Lambda$ = {fit.rate[i]:.2f}{discarded}", transform=row[1].transAxes, ha="right"
+            )
         if (div.distance[i, :, :201] > 0).any():
             row[1].set_yscale("log")
         row[2].plot(div.times[-50:], div.distance[i, :, -50:].mean(axis=0), color=INK, marker=".", ls="-", lw=0.8, ms=3)
@@ -238,8 +241,7 @@ def final_losses(
         for threshold in thresholds:
             ax.axvline(threshold, color=INK, ls="--", lw=1)
         ax.set(xscale="log", title=name)
-    for ax in axes[:, 0]:
-        ax.set_ylabel("networks")
+    fig.supylabel("networks")
     fig.supxlabel("final loss")
     return fig
 

@@ -100,7 +100,7 @@ def narrowed(figure: Figure, width: float = WIDTH) -> Figure:
         legend.set_in_layout(False)  # until it is known where it goes
     _arrange(copy, panels, columns, wanted, {})
     copy.draw_without_rendering()
-    _shorten(copy, panels, columns)
+    _shorten(copy, panels, columns, wanted)
     moved: dict[int, list[tuple[Axes, Legend]]] = {}
     for panel in panels:
         for ax in panel.axes:
@@ -115,8 +115,7 @@ def narrowed(figure: Figure, width: float = WIDTH) -> Figure:
             width,
             loc=f"outside {'upper' if 'upper' in str(legend._outside_loc) else 'lower'} center",
         )
-    if moved:
-        _arrange(copy, panels, columns, wanted, moved)
+    _arrange(copy, panels, columns, wanted, moved)
     _fit(copy, wanted)
     _thin(copy, panels)
     return copy
@@ -180,9 +179,8 @@ def _relabel(panels: list[_Panel], columns: int) -> None:
         left = at.get((panel.row, panel.column - 1)) if panel.column else None
         if sharing:
             ax.tick_params(axis="y", labelleft=left is None or left.main not in sharing)
-        before = [p for p in panels if p.was[0] == panel.was[0] and p.was[1] < panel.was[1]]
-        if before and left is None and not ax.get_ylabel() and len(ax.get_yticks()):
-            ax.set_ylabel(before[0].main.get_ylabel())  # that of the whole row
+        if sharing and left is None and not ax.get_ylabel():
+            ax.set_ylabel(next((other.get_ylabel() for other in sharing if other.get_ylabel()), ""))
     for panel in panels:  # after all labels have been handed on
         ax, below = panel.main, at.get((panel.row + 1, panel.column))
         if below and ax.get_shared_x_axes().joined(ax, below.main) and ax.get_xlabel() == below.main.get_xlabel():
@@ -295,22 +293,21 @@ def _texts(figure: Any, panels: list[_Panel], columns: int) -> Iterator[tuple[An
             yield text, room, up
 
 
-def _shorten(figure: Figure, panels: list[_Panel], columns: int) -> None:
-    """Break titles and labels that are longer than there is room, and names of rows that leave none for the panel."""
+def _shorten(figure: Figure, panels: list[_Panel], columns: int, wanted: list[float]) -> None:
+    """Break titles and labels that are longer than there is room, and names of rows where they leave little to the panel, which grows."""
     for text, room, up in _texts(figure, panels, columns):
         box = text.get_window_extent()
         length = box.height if up else box.width
         if text.get_text() and length > room:
             text.set_text(broken(text.get_text(), room / length))
     for panel in panels:
-        ax = panel.main
-        names = [label.get_text() for label in ax.get_yticklabels()]
-        if ax.get_window_extent().width < 0.6 * figure.bbox.width / columns and isinstance(
-            ax.yaxis.get_major_locator(), FixedLocator
-        ):
-            ax.set_yticks(
-                ax.get_yticks(), [broken(name, 0.55) if len(name) > 12 and "\n" not in name else name for name in names]
-            )
+        ax, leaves = panel.main, panel.main.get_window_extent().width
+        fixed = isinstance(ax.yaxis.get_major_locator(), FixedLocator)
+        names = [label.get_text() for label in ax.get_yticklabels()] if fixed else []
+        if leaves < 0.6 * figure.bbox.width / columns and any(len(name) > 12 for name in names):
+            lines = [broken(name, 0.55) if len(name) > 12 and "\n" not in name else name for name in names]
+            ax.set_yticks(ax.get_yticks(), lines)
+            wanted[panel.row] = max(wanted[panel.row], 2.6 * SMALLEST / 72 * len(lines))
 
 
 def broken(text: str, share: float) -> str:
