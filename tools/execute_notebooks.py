@@ -10,7 +10,6 @@ The .ipynb has one cell more than the .md: the one that installs trajlib on Cola
 import argparse
 import base64
 import hashlib
-import io
 import os
 import sys
 from pathlib import Path
@@ -18,11 +17,11 @@ from pathlib import Path
 import install_cell
 import jupytext
 import nbformat
+import page_figures
 from contents import ROOT, chapters, needs
 from fingerprint import fingerprint
 from nbclient import NotebookClient
 from nbformat import NotebookNode
-from PIL import Image
 
 STAMPS = ROOT / "_build" / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -114,14 +113,17 @@ def execute(page: Path) -> NotebookNode:
 
 
 def lighten(cell: NotebookNode) -> None:
-    """Pictures with a palette of 256 colours, where that is smaller: a third, for lines and text."""
+    """Pictures with a palette of few colours, where that is smaller: a third, for lines and text."""
+
+    def packed(picture: str) -> str:
+        return base64.b64encode(page_figures.palette(base64.b64decode(picture))).decode()
+
     for output in cell.outputs:
         if picture := output.get("data", {}).get("image/png"):
-            whole, small = base64.b64decode(picture), io.BytesIO()
-            colours = Image.open(io.BytesIO(whole)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-            colours.save(small, format="png", optimize=True)
-            if small.tell() < len(whole):
-                output["data"]["image/png"] = base64.b64encode(small.getvalue()).decode()
+            output["data"]["image/png"] = packed(picture)
+            shown = output.metadata.get("image/png", {})
+            if narrow := shown.get("narrow"):
+                shown["narrow"] = packed(narrow)
 
 
 def refuse_noise(page: Path, cell: NotebookNode) -> None:

@@ -1,11 +1,10 @@
 """A Sphinx extension: what Jupyter Book and its theme leave to be done on every page, so that it is light, quiet and accessible."""
 
 import hashlib
-import io
 import re
 from pathlib import Path
 
-from PIL import Image
+import page_figures
 
 LEFT_OUT = (
     r"\s*<script>const THEBE_JS_URL.*?</script>",  # for live kernels, which these pages have none of; given twice, an error
@@ -22,26 +21,6 @@ CHANGED = (
     (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
     (r'<div class="citation" ([^>]*?)role="doc-biblioentry">', r'<div class="citation" \1>'),
 )
-
-
-FIGURE = re.compile(
-    r'<figure class="align-default"(?P<anchor> tabindex="0" id="[^"]*">\s*)<img (?P<words>[^>]*?src="(?P<file>[^"]+\.png)")'
-)
-NARROW = 720
-"""Pixels: a picture that is no wider is one of stacked panels, and can be read at the width of a phone."""
-
-
-def with_light_figures(page: str, folder: Path) -> str:
-    """Figures are loaded as the reader comes near them, in a place kept for them; those that need not scroll on a phone are marked."""
-
-    def marked(found: re.Match) -> str:
-        with Image.open(folder / found["file"]) as picture:
-            width, height = picture.size
-        narrow = " tl-narrow" if width <= NARROW else ""
-        size = f'loading="lazy" width="{width}" height="{height}"'
-        return f'<figure class="align-default{narrow}"{found["anchor"]}<img {size} {found["words"]}'
-
-    return FIGURE.sub(marked, page)
 
 
 ENTRY = re.compile(r'class="toc-h2 nav-item toc-entry"><a class="[^"]*" href="(#[^"]+)">(.*?)</a>', re.DOTALL)
@@ -69,31 +48,22 @@ def finish(app, exception) -> None:
     laboratory = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(Path(app.outdir, "_static", "lab").iterdir())))
     # A browser that knows an older book must not mix its parts with the new ones.
     version = (r"(?<=lab/load\.js\?v=)\w+", laboratory.hexdigest()[:8])
+    narrow = page_figures.narrow_versions(Path(app.outdir).parent / "jupyter_execute")
     for page in Path(app.outdir).rglob("*.html"):
         text = before = page.read_text(encoding="utf-8")
         for pattern in (*LEFT_OUT, SEARCH):
             text = re.sub(pattern, "", text)
         for pattern, replacement in (*CHANGED, version):
             text = re.sub(pattern, replacement, text)
-        text = with_light_figures(text, page.parent)
+        text = page_figures.with_light_figures(text, page.parent, narrow)
         if "tl-contents" not in text:
             text = with_contents(text)
         if text != before:
             page.write_text(text, encoding="utf-8")
     for figure in Path(app.outdir, "_images").glob("*.png"):
-        lighter(figure)
-
-
-def lighter(figure: Path) -> None:
-    """Keep a figure with 256 colours, a third of its size, unless it has a palette already."""
-    with Image.open(figure) as image:
-        if image.mode == "P":
-            return
-        flat = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
-    packed = io.BytesIO()
-    flat.quantize(256, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
-    if packed.tell() < figure.stat().st_size:
-        figure.write_bytes(packed.getvalue())
+        picture = figure.read_bytes()
+        if (lighter := page_figures.palette(picture)) != picture:
+            figure.write_bytes(lighter)
 
 
 def setup(app) -> dict:

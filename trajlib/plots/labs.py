@@ -1,159 +1,35 @@
-"""The figure style, the panels that recur, and the figures that the labs draw anew. The only module that imports matplotlib.
-
-Colours are Okabe and Ito's, in an order that also differs in lightness, with line styles that differ: a figure can be read in grey. The
-background is white, on a light page and on a dark one.
-"""
+"""The figures that chapters draw more than once, and that the labs draw anew."""
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
-from cycler import cycler
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .panels import divergence_panel, label_panels
+from .styling import COLOURS, INK, PALE
+
 if TYPE_CHECKING:
-    from .ensembles import Divergence, Trajectories
-    from .meanfield import DiagonalFlow, MeanField
-    from .reduction import MapComparison
-    from .series.expansion import ExpansionFit
-    from .stability.finite_time import FiniteTimeExponents
+    from ..ensembles import Divergence, Trajectories
+    from ..meanfield import DiagonalFlow, MeanField
+    from ..reduction import MapComparison
+    from ..series.expansion import ExpansionFit
+    from ..stability.finite_time import FiniteTimeExponents
 
 __all__ = [
-    "COLOURS",
-    "INK",
-    "PALE",
     "distances",
-    "divergence_panel",
     "embedded_copies",
-    "expansion_panel",
     "final_losses",
     "fitted_distances",
-    "label_panels",
     "losses_and_norms",
     "network_and_map",
     "outcome_exponents",
-    "png",
-    "spread",
-    "style",
     "theory_and_networks",
 ]
-
-COLOURS = {
-    "blue": "#0072b2",
-    "orange": "#e69f00",
-    "green": "#009e73",
-    "vermilion": "#d55e00",
-    "sky": "#56b4e9",
-    "purple": "#cc79a7",
-}
-INK = "#1b1f24"
-PALE = "#9aa4ae"
-
-
-def style() -> None:
-    """Set the book's figure style for all figures that follow."""
-    plt.rcParams.update(
-        {
-            "figure.dpi": 110,
-            "savefig.dpi": 110,
-            "figure.figsize": (7.6, 3.4),
-            "figure.constrained_layout.use": True,
-            "figure.facecolor": "white",
-            "savefig.facecolor": "white",
-            "font.size": 10.5,
-            "axes.titlesize": 10.5,
-            "axes.titlelocation": "left",
-            "axes.labelcolor": INK,
-            "axes.edgecolor": "#5b6570",
-            "axes.linewidth": 0.8,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.prop_cycle": cycler(color=list(COLOURS.values()))
-            + cycler(linestyle=["-", "--", "-.", ":", "-", "--"]),
-            "axes.formatter.use_mathtext": True,
-            "figure.labelsize": 10.5,
-            "figure.labelweight": "normal",
-            "xtick.color": INK,
-            "ytick.color": INK,
-            "lines.linewidth": 1.6,
-            "legend.frameon": False,
-            "legend.fontsize": 9.5,
-            "image.cmap": "cividis",
-            "grid.color": "#e3e7eb",
-        }
-    )
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG file; the figure is closed."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    plt.close(figure)
-    return buffer.getvalue()
-
-
-def label_panels(axes) -> None:
-    """Letters a, b, c ... before the titles of the panels."""
-    for letter, ax in zip("abcdefghijklmnop", np.ravel(axes), strict=False):
-        ax.set_title(f"({letter}) {ax.get_title(loc='left')}", loc="left")
-
-
-def spread(places: Sequence[float], least: float) -> np.ndarray:
-    """Places of labels, moved apart until neighbours keep a least distance, about where they were.
-
-    Examples
-    --------
-    >>> spread([0.5, 0.0, 0.52], 0.1).round(2).tolist()
-    [0.46, 0.0, 0.56]
-    """
-    given = np.asarray(places, dtype=float)
-    order = np.argsort(given, kind="stable")
-    groups: list[tuple[float, int]] = []  # centre and number of labels that stand in one column
-    for place in given[order]:
-        groups.append((float(place), 1))
-        while len(groups) > 1 and groups[-1][0] - groups[-2][0] < least * (groups[-1][1] + groups[-2][1]) / 2:
-            (a, m), (b, n) = groups[-2:]
-            groups[-2:] = [((a * m + b * n) / (m + n), m + n)]
-    found = np.empty(len(given))
-    found[order] = np.concatenate([c + least * (np.arange(n) - (n - 1) / 2) for c, n in groups]) if groups else []
-    return found
-
-
-def divergence_panel(ax: Axes, times: np.ndarray, distance: np.ndarray, loss: np.ndarray | None = None) -> Axes | None:
-    """Distances of the copies of one initial condition (grey), their mean (black), and the loss on an axis of its own.
-
-    Parameters
-    ----------
-    ax : Axes
-        Where to draw.
-    times : ndarray (r,)
-        Steps.
-    distance : ndarray (m, r)
-        Distance of each copy.
-    loss : ndarray (r,), optional
-        Loss of the reference, drawn dashed against the right-hand axis.
-
-    Returns
-    -------
-    Axes or None
-        The axis of the loss.
-    """
-    ax.plot(times, distance.T, color=PALE, lw=0.7, ls="-", alpha=0.8)
-    ax.plot(times, distance.mean(axis=0), color=INK, lw=2.0, ls="-")
-    if loss is None:
-        return None
-    right = ax.twinx()
-    right.spines["right"].set_visible(True)
-    right.plot(times, loss, color=COLOURS["vermilion"], ls="--", lw=1.4)
-    right.tick_params(axis="y", colors=COLOURS["vermilion"])
-    right.set_ylim(0, None)
-    return right
 
 
 def distances(
@@ -183,7 +59,7 @@ def distances(
         ax.set_axis_off()
     for k, (ax, i) in enumerate(zip(axes.flat, conditions, strict=False)):
         right = divergence_panel(ax, div.times, div.distance[i] / div.radius, None if div.loss is None else div.loss[i])
-        ax.set(title=f"initial condition {i}", yscale=yscale)
+        ax.set(title=f"condition {i}", yscale=yscale)
         if right is not None and (k % columns == columns - 1 or i == conditions[-1]):
             right.set_ylabel("loss", color=COLOURS["vermilion"])
     fig.supxlabel("step")
@@ -215,9 +91,12 @@ def fitted_distances(div: Divergence, fit: ExpansionFit, conditions: Sequence[in
         divergence_panel(row[1], div.times[:201], div.distance[i, :, :201])
         if np.isfinite(fit.rate[i]):
             t = np.arange(fit.start[i], fit.stop[i])
+            discarded = "" if fit.kept[i] else ", discarded"
             line = np.exp(fit.intercept[i] + fit.rate[i] * t)
             row[1].plot(t, line, color=COLOURS["vermilion"], lw=2.5, ls="-")
-            row[1].text(0.97, 0.06, f"$\\Lambda$ = {fit.rate[i]:.2f}", transform=row[1].transAxes, ha="right")
+            row[1].text(
+                0.97, 0.06, f"$\\Lambda$ = {fit.rate[i]:.2f}{discarded}", transform=row[1].transAxes, ha="right"
+            )
         if (div.distance[i, :, :201] > 0).any():
             row[1].set_yscale("log")
         row[2].plot(div.times[-50:], div.distance[i, :, -50:].mean(axis=0), color=INK, marker=".", ls="-", lw=0.8, ms=3)
@@ -230,26 +109,6 @@ def fitted_distances(div: Divergence, fit: ExpansionFit, conditions: Sequence[in
             ax.set_title(title)
     fig.supxlabel("step")
     return fig
-
-
-def expansion_panel(fit: ExpansionFit, ax: Axes | None = None) -> Figure:
-    """Histogram of the exponents of the fits that pass the filter, in a figure of its own if no ``ax`` is given.
-
-    Parameters
-    ----------
-    fit : ExpansionFit
-        Of a number of initial conditions.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Figure
-    """
-    ax = plt.subplots()[1] if ax is None else ax
-    ax.hist(fit.rate[fit.kept], bins=30, color=COLOURS["sky"], edgecolor="white")
-    ax.set(xlabel=r"$\Lambda$ (per step)", ylabel="networks", title=f"{fit.kept.sum()} of {fit.kept.size} kept")
-    return ax.figure.figure  # that of a subfigure is the whole one; get_figure(root=True) is not in Matplotlib 3.9
 
 
 def losses_and_norms(
@@ -382,8 +241,7 @@ def final_losses(
         for threshold in thresholds:
             ax.axvline(threshold, color=INK, ls="--", lw=1)
         ax.set(xscale="log", title=name)
-    for ax in axes[:, 0]:
-        ax.set_ylabel("networks")
+    fig.supylabel("networks")
     fig.supxlabel("final loss")
     return fig
 
