@@ -62,11 +62,18 @@ trajlab.define(function chart(trajlab) {
     return found;
   }
 
-  /** Draw a chart; returns how its pixels and values correspond.
+  /** 0 and the powers of ten on both sides of it, within [low, high]. */
+  function powers(low, high) {
+    const up = Array.from({ length: 1 + Math.max(0, Math.ceil(Math.log10(Math.max(-low, high, 1)))) }, (_, i) => 10 ** i);
+    return [...up.map((value) => -value), 0, ...up].filter((value) => low <= value && value <= high);
+  }
+
+  /** Draw a chart; returns how its pixels and values correspond. The vertical axis may be symmetric: linear near 0, and logarithmic far
+      from it, on both sides.
 
       series: [{values, at: (index) => x, colour, width, mark: "line" | "dots" | "rings" | "steps", dash}], back to front.
       image: {sheet, x: [from, to], y: [low, high]}, a picture and the values that its edges stand for. */
-  function draw(canvas, { x, y, logX = false, logY = false, xLabel, series, colours, image }) {
+  function draw(canvas, { x, y, logX = false, logY = false, symmetric = false, xLabel, series, colours, image }) {
     const ratio = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
     if (!width || !height) return null;
     canvas.width = Math.round(width * ratio);
@@ -74,15 +81,15 @@ trajlab.define(function chart(trajlab) {
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
     pen.font = `12px ${getComputedStyle(canvas).fontFamily}`;
-    const scale = ([low, high], logarithmic, from, to) => {
-      const f = logarithmic ? Math.log : (value) => value;
+    const linear = (value) => value, scale = ([low, high], f, from, to) => {
       const a = f(low), slope = (to - from) / (f(high) - a);
       return (value) => from + (f(value) - a) * slope;
     };
-    const yTicks = ticks(...y, logY, Math.max(2, height / 40)), yLabels = yTicks.map((value) => pretty(value, 6));
+    const yTicks = symmetric ? powers(...y) : ticks(...y, logY, Math.max(2, height / 40)), yLabels = yTicks.map((value) => pretty(value, 6));
     const left = Math.ceil(Math.max(...yLabels.map((label) => pen.measureText(label).width), 12)) + 10;
     const box = { left, right: width - 12, top: 8, bottom: height - 38 };
-    const toX = scale(x, logX, box.left, box.right), toY = scale(y, logY, box.bottom, box.top);
+    const toX = scale(x, logX ? Math.log : linear, box.left, box.right);
+    const toY = scale(y, symmetric ? Math.asinh : logY ? Math.log : linear, box.bottom, box.top);
     pen.strokeStyle = colours.rule;
     pen.fillStyle = colours.ink;
     pen.textAlign = "right";

@@ -18,6 +18,11 @@ trajlab.define(function lead(trajlab) {
       return false;
     }
 
+    /** Whether the figure is the page's laboratory too: then it has a link and a table to take away. */
+    get laboratory() {
+      return false;
+    }
+
     get steps() {
       return 0;
     }
@@ -68,6 +73,7 @@ trajlab.define(function lead(trajlab) {
         element("div", { class: "transport" }, this.pauseButton, this.progress),
         element("div", { class: "controls" }, ...[...this.fields.values()].map(({ node }) => node)),
         ...(this.marked.length ? [buttons] : []),
+        ...(this.laboratory ? [element("div", { class: "buttons" }, ...this.buttons().map(([label, action]) => this.button(label, action)))] : []),
         this.message,
         this.note,
         this.result,

@@ -12,7 +12,9 @@
     "bifurcation-lab": {},
     "hero-lab": {},
     "golden-check": { worker: ["activations", "perceptron", "optimisers", "training"], page: ["golden", "check"] },
-    "dmft-lab": { worker: ["flow"], page: ["dmft", "diagonal"] },
+    "line-lead": { worker: ["clocks"], page: ["line"] },
+    "weights-lead": { worker: ["tangent"], page: ["trees", "graph", "weights"] },
+    "curve-lead": { worker: ["flow"], page: ["dmft", "curve"] },
   };
   const here = new URL(document.currentScript.src); // with the version of the whole folder, which tools/finish_pages.py gives it
   function load() {
