@@ -11,6 +11,9 @@
     "trajectory-lab": {},
     "bifurcation-lab": {},
     "hero-lab": {},
+    "drift-lead": { worker: ["curvature", "leads"], page: ["drift"] },
+    "edge-lead": { worker: ["curvature", "leads"], page: ["edge"] },
+    "ladder-lead": { worker: ["curvature", "leads"], page: ["ladder"] },
     "golden-check": { worker: ["activations", "perceptron", "optimisers", "training"], page: ["golden", "check"] },
     "dmft-lab": { worker: ["flow"], page: ["dmft", "diagonal"] },
   };
