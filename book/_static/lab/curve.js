@@ -34,8 +34,8 @@ trajlab.define(function curve(trajlab) {
       const networks = key("vermilion", "networks (dots), their mean (rings)");
       const keys = `${key("ink", "theory")}${networks}${key("pale", "theory at other α")}`;
       return [
-        { key: "risk", kind: "plane", caption: `<b>Excess risk</b>, what a network gets wrong on new data. ${keys}` },
-        { key: "training", kind: "distance", caption: "<b>Training error</b>, the same runs" },
+        { key: "risk", kind: "main", caption: `<b>Excess risk</b>, what a network gets wrong on new data. ${keys}` },
+        { key: "training", kind: "side", caption: "<b>Training error</b>, the same runs" },
       ];
     }
 

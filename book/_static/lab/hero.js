@@ -34,8 +34,8 @@ trajlab.define(function hero(trajlab) {
 
     figures() {
       return [
-        { key: "plane", kind: "plane", caption: `<b>Computed as you look:</b> ${KEY}one network</span> and twenty copies, every weight moved by at most 10⁻⁸, in the plane in which their 83 weights spread most` },
-        { key: "distance", kind: "distance", caption: `<b>Distance</b> of each copy from the network, and ${KEY}their mean</span>` },
+        { key: "plane", kind: "main", caption: `<b>Computed as you look:</b> ${KEY}one network</span> and twenty copies, every weight moved by at most 10⁻⁸, in the plane in which their 83 weights spread most` },
+        { key: "distance", kind: "side", caption: `<b>Distance</b> of each copy from the network, and ${KEY}their mean</span>` },
       ];
     }
 

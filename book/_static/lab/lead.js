@@ -36,6 +36,11 @@ trajlab.define(function lead(trajlab) {
       return this.data ? this.steps : 0;
     }
 
+    /** Whether all of the run has been shown. */
+    get done() {
+      return this.data && this.head >= this.steps;
+    }
+
     get still() {
       return trajlab.media("(prefers-reduced-motion: reduce)").matches;
     }
@@ -89,7 +94,7 @@ trajlab.define(function lead(trajlab) {
     // What the reader does
 
     press() {
-      if (this.head >= this.steps) this.play(0);
+      if (this.done) this.play(0);
       else this.pause(!this.paused);
     }
 
@@ -158,11 +163,14 @@ trajlab.define(function lead(trajlab) {
 
     pause(paused) {
       this.paused = paused;
-      const done = this.data && this.head >= this.steps;
-      this.pauseButton.textContent = done ? "Replay" : paused ? "Play" : "Pause";
+      this.pauseButton.textContent = this.done ? "Replay" : paused ? "Play" : "Pause";
       this.pauseButton.setAttribute("aria-disabled", !this.data);
       if (this.worker) this.worker.postMessage({ halted: !this.visible });
       this.tick();
+    }
+
+    advance(steps) {
+      this.head = Math.min(this.there, this.head + steps);
     }
 
     get moving() {
@@ -177,10 +185,10 @@ trajlab.define(function lead(trajlab) {
       const frame = (now) => {
         if (!this.moving) return void (this.ticking = false);
         if (now - before >= 30) {
-          this.head = Math.min(this.there, this.head + (this.pace * Math.min(100, now - before)) / 1000);
+          this.advance((this.pace * Math.min(100, now - before)) / 1000);
           before = now;
           this.render();
-          if (this.head >= this.steps) this.pause(false);
+          if (this.done) this.pause(false);
         }
         requestAnimationFrame(frame);
       };

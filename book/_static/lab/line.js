@@ -88,7 +88,7 @@ trajlab.define(function line(trajlab) {
 
     drawAt(step) {
       const { colours, data } = this, { z, separation, line, D, clocks } = data, at = (t) => t;
-      const common = { x: [0, RUN.steps], xLabel: "step", colours }, until = (values) => values.slice(0, step + 1);
+      const common = { x: [0, RUN.steps], xLabel: "step", colours, left: 48 }, until = (values) => values.slice(0, step + 1);
       const each = (values) => ({ values: until(values), at, colour: colours.pale, width: 0.9 });
       const network = { values: until(z[0]), at, colour: colours.ink, width: 1.8 };
       const place = trajlab.draw(this.canvases.z, { ...common, y: trajlab.extent(z), series: [...z.slice(1).map(each), network] });
