@@ -85,10 +85,19 @@ def script() -> str:
                 "start": start, "auc": area.value, "lower": area.lower, "upper": area.upper, "right": share
             }.items()
         )  # fmt: skip
-        parts += [f"    {name}: {{", f"      {numbers},", "      trees: [", *(f'        "{line}",' for line in lines), "      ]," "", "    },"]
+        parts += [
+            f"    {name}: {{",
+            f"      {numbers},",
+            "      trees: [",
+            *(f'        "{line}",' for line in lines),
+            "      ],",
+            "    },",
+        ]
     lines = [
-        f"/* Who ends well (final loss below 4), read at step {STEP} by {TREES} boosted trees, from {int(learn.sum()):,} networks (tanh, N(0, 1), points 0).",
-        "   auc, with its 95 % interval, and right, the share of forecasts that come true, are of as many others. Written by tools/write_lab_trees.py. */",
+        f"/* Who ends well (final loss below 4), read at step {STEP} by {TREES} boosted trees, from {int(learn.sum()):,} networks "
+        "(tanh, N(0, 1), points 0).",
+        "   auc, with its 95 % interval, and right, the share of forecasts that come true, are of as many others. Written by "
+        "tools/write_lab_trees.py. */",
         "trajlab.define(function trees(trajlab) {",
         f"  trajlab.readers = {{ // of {100 * well.mean():.1f} % that end well",
         *parts,

@@ -6,7 +6,7 @@ trajlab.define(function weights(trajlab) {
   const NAMES = ["x₁ to unit 1", "x₁ to unit 2", "x₂ to unit 1", "x₂ to unit 2", "bias 1", "bias 2", "unit 1 to ŷ", "unit 2 to ŷ", "bias of ŷ"];
   const MOST = 5, LR = 1e-3, STEPS = 4000, EARLY = 15, LOW = 4, HIGH = 100; // the chapter's
   const AT = [0, ...new Set([...Array.from({ length: 61 }, (_, i) => Math.round(STEPS ** (i / 60))), EARLY])].sort((a, b) => a - b);
-  const FIRST = 1, DRAWS = 8000; // of the chapter's ensemble
+  const FIRST = 3, DRAWS = 8000; // of the chapter's ensemble
   const READERS = {
     exponents: ["nine exponents", "blue"],
     eigenvalues: ["curvature of the moment", "several 2"], // the eigenvalues of the Hessian
