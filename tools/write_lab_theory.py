@@ -1,4 +1,4 @@
-"""Write book/_static/lab/dmft.js, mean-field curves of diagonal linear networks on a grid of constants (about ten minutes)."""
+"""Write book/_static/lab/dmft.js, mean-field curves of diagonal linear networks on a grid of constants (about six minutes)."""
 
 import itertools
 from pathlib import Path
