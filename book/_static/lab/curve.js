@@ -10,7 +10,7 @@ trajlab.define(function curve(trajlab) {
     sparsity: ["share of coordinates that matter ρ", "0.1"],
     weight_decay: ["weight decay λ", "0"],
   };
-  const MARKS = [[{ [ALPHA]: 0.1 }, "late and well"], [{ [ALPHA]: 0.7 }, "between"], [{ [ALPHA]: 3 }, "at once and badly"]];
+  const MARKS = [[{ [ALPHA]: 0.1 }, "learns late"], [{ [ALPHA]: 0.7 }, "between"], [{ [ALPHA]: 3 }, "learns at once"]];
   const key = (colour, text) => `<span class="key" data-colour="${colour}">${text}</span>`;
 
   class CurveLead extends trajlab.Lead {
