@@ -482,26 +482,14 @@ def test_diagonal_network_in_training(engine, delta, alpha, sigma, decay):
     np.testing.assert_allclose(np.transpose(got), want, rtol=1e-8)
 
 
-def test_theory_of_the_panel_is_dmft(open_page):
+def test_theory_of_the_page_is_dmft():
     points = write_lab_theory.constants()
     text = write_lab_theory.TARGET.read_text(encoding="utf-8")
     lines = [line.strip(' ",') for line in text.partition("dmftCurves = [")[2].splitlines()[1:-2]]
     assert len(lines) == 2 * len(points)
-    for k in (0, 37, 95):
+    for k in (0, 92, 239):
         for line, values in zip(lines[2 * k : 2 * k + 2], write_lab_theory.curves(points[k]), strict=True):
             np.testing.assert_allclose([float(v) for v in line.split()], values, rtol=0.03, atol=1e-6)
-    k = points.index({"aspect_ratio": 1.0, "init_scale": 3.0, "noise": 0.5, "sparsity": 0.5, "weight_decay": 0.1})
-    page = open_page(
-        "<dmft-lab></dmft-lab>",
-        hash="#dmft=aspect_ratio:1,init_scale:3,noise:0.5,sparsity:0.5,weight_decay:0.1,inputs:400",
-    )
-    finished(page, "dmft-lab")
-    shown, network = page.evaluate(
-        "(() => { const { theory, risk } = document.querySelector('dmft-lab').data; return [theory, risk]; })()"
-    )
-    assert shown == [[float(v) for v in line.split()] for line in lines[2 * k : 2 * k + 2]]
-    np.testing.assert_allclose(network, shown[0], atol=0.1)
-    assert "theory" in page.inner_text("dmft-lab .result")
 
 
 @pytest.mark.slow

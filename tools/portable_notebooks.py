@@ -29,7 +29,8 @@ DIRECTIVE = re.compile(
     r"^(?P<fence>`{3,}|:{3,})\{admonition\} (?P<title>.*)\n(?::.*\n)*(?P<body>(?:.*\n)*?)(?P=fence)$", re.MULTILINE
 )
 LABEL = re.compile(r"\s*\$\$ \((eq-[\w-]+)\)$", re.MULTILINE)
-ELEMENT = re.compile(r"^<(?P<name>[a-z]+-(?:lab|check))\b[^>]*>\n(?P<body>(?:.*\n)*?)</(?P=name)>$", re.MULTILINE)
+SETTING_LINK = re.compile(r'<a class="tl-set" href="#[^"]*">(.*?)</a>', re.DOTALL)
+ELEMENT = re.compile(r"^<(?P<name>[a-z]+-(?:lab|check|lead))\b[^>]*>\n(?P<body>(?:.*\n)*?)</(?P=name)>$", re.MULTILINE)
 
 
 def pages() -> list[Path]:
@@ -85,6 +86,7 @@ def plain(text: str, page: Path) -> str:
     """MyST as Markdown that Colab and JupyterLab show."""
     text = DIRECTIVE.sub(lambda found: quote(f"**{found['title']}**\n\n{found['body']}"), text)
     text = ELEMENT.sub(lambda found: f"*{found['body'].strip()}*", text)
+    text = SETTING_LINK.sub(r"\1", text)  # there is no figure to set
     text = re.sub(r"\{cite:(t|p)\}`([^`]+)`", lambda found: cite(found[2].split(","), found[1] == "p"), text)
     text = re.sub(r"\{numref\}`([^`]+)`", lambda found: f"Figure {figure_numbers()[found[1]]}", text)
     text = LABEL.sub(lambda found: f"\\tag{{{equation_numbers()[found[1]]}}}\n$$", text)

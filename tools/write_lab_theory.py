@@ -1,4 +1,4 @@
-"""Write book/_static/lab/dmft.js, mean-field curves of diagonal linear networks on a grid of constants (about five minutes)."""
+"""Write book/_static/lab/dmft.js, mean-field curves of diagonal linear networks on a grid of constants (about six minutes)."""
 
 import itertools
 from pathlib import Path
@@ -10,7 +10,7 @@ import trajlib as tl
 TARGET = Path(__file__).resolve().parent.parent / "book" / "_static" / "lab" / "dmft.js"
 AXES = {
     "aspect_ratio": (0.5, 1.0, 2.0),
-    "init_scale": (0.1, 0.3, 1.0, 3.0),
+    "init_scale": (0.1, 0.14, 0.2, 0.3, 0.45, 0.7, 1.0, 1.4, 2.0, 3.0),
     "noise": (0.1, 0.5),
     "sparsity": (0.1, 0.5),
     "weight_decay": (0.0, 0.1),

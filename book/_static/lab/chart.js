@@ -62,11 +62,20 @@ trajlab.define(function chart(trajlab) {
     return found;
   }
 
-  /** Draw a chart; returns how its pixels and values correspond.
+  /** 0 and the powers of ten from 10 on, on both sides of it, within [low, high]. */
+  function powers(low, high) {
+    const up = Array.from({ length: Math.max(1, Math.ceil(Math.log10(Math.max(-low, high)))) }, (_, i) => 10 ** (i + 1));
+    return [...up.map((value) => -value), 0, ...up].filter((value) => low <= value && value <= high);
+  }
+
+  /** Draw a chart; returns how its pixels and values correspond. The vertical axis may be symmetric: linear near 0, and logarithmic far
+      from it, on both sides.
 
       series: [{values, at: (index) => x, colour, width, mark: "line" | "dots" | "rings" | "steps", dash}], back to front.
-      image: {sheet, x: [from, to], y: [low, high]}, a picture and the values that its edges stand for. */
-  function draw(canvas, { x, y, logX = false, logY = false, xLabel, series, colours, image }) {
+      image: {sheet, x: [from, to], y: [low, high]}, a picture and the values that its edges stand for.
+      xTicks: [[value, label]], where the axis is of another kind. left, right: margins, the former at least. */
+  function draw(canvas, options) {
+    const { x, y, logX = false, logY = false, symmetric = false, xLabel, series, colours, image, xTicks, left: least = 22, right = 12 } = options;
     const ratio = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
     if (!width || !height) return null;
     canvas.width = Math.round(width * ratio);
@@ -74,15 +83,15 @@ trajlab.define(function chart(trajlab) {
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
     pen.font = `12px ${getComputedStyle(canvas).fontFamily}`;
-    const scale = ([low, high], logarithmic, from, to) => {
-      const f = logarithmic ? Math.log : (value) => value;
+    const linear = (value) => value, scale = ([low, high], f, from, to) => {
       const a = f(low), slope = (to - from) / (f(high) - a);
       return (value) => from + (f(value) - a) * slope;
     };
-    const yTicks = ticks(...y, logY, Math.max(2, height / 40)), yLabels = yTicks.map((value) => pretty(value, 6));
-    const left = Math.ceil(Math.max(...yLabels.map((label) => pen.measureText(label).width), 12)) + 10;
-    const box = { left, right: width - 12, top: 8, bottom: height - 38 };
-    const toX = scale(x, logX, box.left, box.right), toY = scale(y, logY, box.bottom, box.top);
+    const yTicks = symmetric ? powers(...y) : ticks(...y, logY, Math.max(2, height / 40)), yLabels = yTicks.map((value) => pretty(value, 6));
+    const left = Math.max(least, Math.ceil(Math.max(...yLabels.map((label) => pen.measureText(label).width))) + 10);
+    const box = { left, right: width - right, top: 8, bottom: height - 38 };
+    const toX = scale(x, logX ? Math.log : linear, box.left, box.right);
+    const toY = scale(y, symmetric ? Math.asinh : logY ? Math.log : linear, box.bottom, box.top);
     pen.strokeStyle = colours.rule;
     pen.fillStyle = colours.ink;
     pen.textAlign = "right";
@@ -93,9 +102,10 @@ trajlab.define(function chart(trajlab) {
     });
     pen.textAlign = "center";
     pen.textBaseline = "top";
-    for (const value of ticks(...x, logX, Math.max(2, width / 90))) {
+    const round = () => ticks(...x, logX, Math.max(2, width / 90)).map((value) => [value, pretty(value, 6)]);
+    for (const [value, label] of xTicks || round()) {
       line(pen, [[toX(value), box.bottom], [toX(value), box.bottom + 4]]);
-      pen.fillText(pretty(value, 6), Math.min(toX(value), width - 22), box.bottom + 6);
+      pen.fillText(label, Math.min(toX(value), width - 22), box.bottom + 6);
     }
     pen.fillText(xLabel, (box.left + box.right) / 2, box.bottom + 21);
     pen.strokeStyle = colours.pale;
@@ -110,7 +120,7 @@ trajlab.define(function chart(trajlab) {
     }
     for (const one of series) plot(pen, one, toX, toY);
     pen.restore();
-    return { box, toX, toY };
+    return { pen, box, toX, toY };
   }
 
   function line(pen, points) {

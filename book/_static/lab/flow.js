@@ -53,5 +53,11 @@ trajlab.define(function flow(trajlab) {
     if (part.risk.length) yield part;
   }
 
-  trajlab.jobs.diagonal = diagonal;
+  /** Several networks, one after the other: those of the seeds 0, 1, 2, ... */
+  function* diagonalNetworks({ networks, ...options }) {
+    for (let network = 0; network < networks; network++)
+      for (const part of diagonal({ ...options, seed: network })) yield { network, ...part };
+  }
+
+  Object.assign(trajlab.jobs, { diagonal, diagonalNetworks });
 }, true);

@@ -5,10 +5,8 @@
 trajlab.define(function hero(trajlab) {
   const { element, pretty } = trajlab;
   const RUN = { condition: 0, radius: 1e-8, copies: 20, steps: 400, split: 0, followed: [], withPlane: true }; // those of the figure below it
-  const SPEED = 48; // steps a second
-  const LATE = 500; // milliseconds
   const APART = [1e-7, 300]; // the axis of the distances, the same at every learning rate
-  const MARKS = [[0.01, "slow drift"], [1, "edge of stability"], [5, "broken training"]];
+  const MARKS = [[{ lr: 0.01 }, "slow drift"], [{ lr: 1 }, "edge of stability"], [{ lr: 5 }, "broken training"]];
   const KEY = '<span class="key" data-colour="ink">';
   const RAMP = {
     light: ["#0a4f86", "#5b4aa0", "#b03a7d", "#d55e00", "#d99400"],
@@ -25,103 +23,36 @@ trajlab.define(function hero(trajlab) {
     return `rgb(${mixed.join(" ")})`;
   }
 
-  class HeroLab extends trajlab.Panel {
+  class HeroLab extends trajlab.Lead {
     get name() {
       return "hero";
     }
 
     controls() {
-      return [{ key: "lr", label: "learning rate", value: 1, min: 0.01, max: 10, logarithmic: true }];
+      return [{ key: "lr", label: "learning rate", value: 1, min: 0.01, max: 10, logarithmic: true, hint: "drag it from order to chaos" }];
+    }
+
+    figures() {
+      return [
+        { key: "plane", kind: "main", caption: `<b>Computed as you look:</b> ${KEY}one network</span> and twenty copies, every weight moved by at most 10⁻⁸, in the plane in which their 83 weights spread most` },
+        { key: "distance", kind: "side", caption: `<b>Distance</b> of each copy from the network, and ${KEY}their mean</span>` },
+      ];
+    }
+
+    get marks() {
+      return MARKS;
     }
 
     get whole() {
       return true;
     }
 
-    get still() {
-      return trajlab.media("(prefers-reduced-motion: reduce)").matches;
+    get quick() {
+      return true;
     }
 
-    build() {
-      const root = this.attachShadow({ mode: "open" });
-      const styles = ["lab", "hero"].map((name) => element("link", { rel: "stylesheet", href: trajlab.file(`${name}.css`) }));
-      for (const style of styles) style.addEventListener("load", () => this.redraw());
-      this.prepare();
-      this.fields = new Map(this.controls().map((control) => [control.key, this.field(control)]));
-      const { node } = this.fields.get("lr");
-      node.firstChild.append(element("span", { class: "hint" }, " · drag it from order to chaos"));
-      for (const input of node.querySelectorAll("input")) input.addEventListener("change", () => this.released());
-      this.message = element("p", { class: "message", role: "status" });
-      this.progress = element("p", { class: "progress", "aria-hidden": "true" });
-      this.result = element("p", { class: "result hidden", "aria-live": "polite" });
-      this.pauseButton = this.button("Pause", () => this.press());
-      this.pauseButton.className = "play";
-      this.marks = MARKS.map(([lr, text]) => {
-        const button = this.button(`${lr} `, () => this.choose(lr));
-        button.append(element("span", {}, text));
-        return [lr, button];
-      });
-      const figures = [["plane", `<b>Computed as you look:</b> ${KEY}one network</span> and twenty copies, every weight moved by at most 10⁻⁸, in the plane in which their 83 weights spread most`],
-        ["distance", `<b>Distance</b> of each copy from the network, and ${KEY}their mean</span>`]];
-      root.append(
-        ...styles,
-        element("div", { class: "figures" }, ...figures.map(([key, caption]) => {
-          const figure = this.figure({ key, caption, kind: key });
-          figure.append(figure.firstChild); // the caption below
-          return figure;
-        })),
-        element("div", { class: "transport" }, this.pauseButton, this.progress),
-        node,
-        element("div", { class: "buttons", role: "group", "aria-label": "learning rates to try" }, ...this.marks.map(([, button]) => button)),
-        this.message,
-        this.note,
-        this.result,
-      );
-      this.mark();
-    }
-
-    // What the reader does
-
-    press() {
-      if (this.head >= RUN.steps) this.play(0);
-      else this.pause(!this.paused);
-    }
-
-    choose(lr) {
-      this.set("lr", lr);
-      this.released();
-    }
-
-    /** The slider has been let go: the address follows (not before: browsers refuse too many changes), and the run is shown from its start. */
-    released() {
-      trajlab.writeAddress(this);
-      this.show = "from the start";
-      if (!this.worker && !this.due && this.data) this.play(0);
-    }
-
-    changed() {
-      this.show = "finished";
-      this.restart();
-    }
-
-    /** Like the other laboratories, but without waiting for the reader to come to rest: a run that is under way is finished first. */
-    restart() {
-      this.mark();
-      this.markBefore();
-      if (!this.begun) return;
-      this.due = true;
-      if (this.visible && !this.worker) this.look(true);
-    }
-
-    /** While the slider is dragged the picture follows a little late; only what is left behind for longer is marked. */
-    markBefore() {
-      clearTimeout(this.late);
-      if (!this.before || this.hasAttribute("before")) super.markBefore();
-      else this.late = setTimeout(() => super.markBefore(), LATE);
-    }
-
-    mark() {
-      for (const [lr, button] of this.marks) button.setAttribute("aria-pressed", String(lr === this.values.lr));
+    get steps() {
+      return RUN.steps;
     }
 
     // The run
@@ -153,64 +84,27 @@ trajlab.define(function hero(trajlab) {
       this.label("plane", `Trajectories of a network and ${RUN.copies} copies in the plane that holds ${share} % of their variance; ${apart}.`);
       this.label("distance", `Distance of each copy against step, on a logarithmic scale; ${apart}.`);
       this.result.textContent = `Learning rate ${lr}: after ${RUN.steps} steps the copies are ${factor} times as far apart as at the start, and the loss is ${pretty(loss[RUN.steps], 2)}.`;
-      const whole = this.still || this.show === "finished";
-      this.play(whole ? RUN.steps : 0);
-      if (this.due) this.look(this.visible);
+      super.finish();
     }
-
-    // Time
 
     play(from) {
-      this.head = from;
       this.sheet = null;
-      this.pause(false);
-      this.redraw();
-    }
-
-    pause(paused) {
-      this.paused = paused;
-      const done = this.data && this.head >= RUN.steps;
-      this.pauseButton.textContent = done ? "Replay" : paused ? "Play" : "Pause";
-      this.pauseButton.setAttribute("aria-disabled", !this.data);
-      this.tell({ halted: !this.visible });
-      this.tick();
-    }
-
-    get moving() {
-      return this.data && this.isConnected && this.visible && !this.paused && this.head < RUN.steps;
-    }
-
-    /** Frames are asked for while something moves on the screen, and then no more. A hidden page gets none. */
-    tick() {
-      if (this.ticking || !this.moving) return;
-      this.ticking = true;
-      let before = performance.now();
-      const frame = (now) => {
-        if (!this.moving) return void (this.ticking = false);
-        if (now - before >= 30) {
-          this.head = Math.min(RUN.steps, this.head + (SPEED * Math.min(100, now - before)) / 1000);
-          before = now;
-          this.render();
-          if (this.head >= RUN.steps) this.pause(false);
-        }
-        requestAnimationFrame(frame);
-      };
-      requestAnimationFrame(frame);
+      super.play(from);
     }
 
     // The picture
 
-    render() {
-      if (!this.data) return;
-      const step = Math.floor(this.head), { mean, loss } = this.data;
+    drawAt(step) {
       this.renderPlane(step);
       this.renderDistance(step);
-      const factor = mean[step] / mean[0], many = 0.95 <= factor && factor < 9.95 ? factor.toFixed(1) : pretty(factor, 1);
+    }
+
+    told(step) {
+      const { mean, loss } = this.data, factor = mean[step] / mean[0];
+      const many = 0.95 <= factor && factor < 9.95 ? factor.toFixed(1) : pretty(factor, 1);
       const left = loss[step] < 0.1 ? pretty(loss[step], 2) : loss[step].toFixed(2);
-      this.progress.replaceChildren(
-        element("b", {}, `step ${step}`), " — the copies are ", element("b", {}, `${many} times`),
-        ` as far apart as at the start; loss ${left}`,
-      );
+      const times = element("b", {}, `${many} times`);
+      return [element("b", {}, `step ${step}`), " — the copies are ", times, ` as far apart as at the start; loss ${left}`];
     }
 
     /** What is added since the last frame goes onto a sheet; the moving heads are drawn over it. */

@@ -2,20 +2,29 @@
    those that are there do. */
 (function () {
   "use strict";
-  const ALL = ["trajectory-lab", "bifurcation-lab", "hero-lab", "golden-check", "dmft-lab"];
+  // Parts for the worker, and parts for the page alone. The former come first: an element may start a worker as soon as it is defined.
+  const SHARED = {
+    worker: ["base", "simd", "engine", "iris", "ziggurat", "random", "ensemble", "embedding", "fit", "worker"],
+    page: ["page", "chart", "theme", "panel", "links", "lead", "hero", "trajectory", "bifurcation"],
+  };
+  const ELEMENTS = {
+    "trajectory-lab": {},
+    "bifurcation-lab": {},
+    "hero-lab": {},
+    "drift-lead": { worker: ["curvature", "leads"], page: ["drift"] },
+    "edge-lead": { worker: ["curvature", "leads"], page: ["edge"] },
+    "ladder-lead": { worker: ["curvature", "leads"], page: ["ladder"] },
+    "golden-check": { worker: ["activations", "perceptron", "optimisers", "training"], page: ["golden", "check"] },
+    "line-lead": { worker: ["clocks"], page: ["line"] },
+    "weights-lead": { worker: ["tangent"], page: ["trees", "graph", "weights"] },
+    "curve-lead": { worker: ["flow"], page: ["dmft", "curve"] },
+  };
   const here = new URL(document.currentScript.src); // with the version of the whole folder, which tools/finish_pages.py gives it
   function load() {
-    const has = (name) => document.querySelector(name) !== null, check = has("golden-check"), theory = has("dmft-lab");
-    if (!ALL.some(has)) return;
-    const parts = [
-      ...["base", "simd", "engine", "iris", "ziggurat", "random", "ensemble", "embedding", "fit", "worker"],
-      ...(check ? ["activations", "perceptron", "optimisers", "training"] : []),
-      ...(theory ? ["flow"] : []), // up to here in the worker too: an element may start one as soon as it is defined
-      ...["page", "chart", "theme", "panel", "hero", "trajectory", "bifurcation"],
-      ...(check ? ["golden", "check"] : []),
-      ...(theory ? ["dmft", "diagonal"] : []),
-    ];
-    for (const part of parts) {
+    const needed = Object.entries(ELEMENTS).flatMap(([name, needs]) => (document.querySelector(name) ? [needs] : []));
+    if (!needed.length) return;
+    const parts = ["worker", "page"].flatMap((kind) => [SHARED, ...needed].flatMap((needs) => needs[kind] || []));
+    for (const part of new Set(parts)) {
       const script = document.createElement("script");
       script.src = new URL(`${part}.js${here.search}`, here).href;
       script.async = false; // in this order

@@ -41,9 +41,9 @@ trajlab.define(function page(trajlab) {
   const panels = new Set();
   let latest, timer, tries, last = -Infinity;
 
-  /** The parts of the address by name, in order. What is not rightly encoded is left as it stands. */
-  function readAddress() {
-    const text = location.hash.slice(1).replace(/(%[0-9a-f]{2})+/gi, (code) => {
+  /** The parts of an address by name, in order. What is not rightly encoded is left as it stands. */
+  function readAddress(hash = location.hash) {
+    const text = hash.slice(1).replace(/(%[0-9a-f]{2})+/gi, (code) => {
       try {
         return decodeURIComponent(code);
       } catch {

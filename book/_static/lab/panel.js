@@ -203,12 +203,18 @@ trajlab.define(function panel(trajlab) {
       return [...this.fields.keys()].map((key) => `${key}:${values[key]}`).join(",");
     }
 
-    /** Take the state from the address, where there is one; what it leaves out, or says wrongly, stays as it is. */
+    /** Take the state from the address, where there is one. */
     restore() {
       const text = trajlab.readAddress().get(this.part);
       if (text === undefined) return;
       this.touched = true;
       if (text === this.state()) return;
+      this.assign(text);
+      this.restart();
+    }
+
+    /** Take values from a text like lr:0.5,ic:3; what it leaves out, or says wrongly, stays as it is. */
+    assign(text) {
       const messages = [];
       for (const pair of text.split(",").filter(Boolean)) {
         const [key, given] = pair.split(":"), field = this.fields.get(key);
@@ -222,7 +228,14 @@ trajlab.define(function panel(trajlab) {
         if (message) messages.push(message);
       }
       this.message.textContent = messages.join(" ");
-      this.restart();
+    }
+
+    /** Do what a link in the text says (links.js). */
+    obey(text) {
+      const before = this.state();
+      this.assign(text);
+      if (this.state() !== before) this.changed();
+      else trajlab.writeAddress(this);
     }
 
     async copyLink() {
