@@ -160,7 +160,9 @@ def looked_at(browser, name: str) -> list[str]:
         if messages is None:
             wrong.append(f"a laboratory has not finished after {LAB_SECONDS} s")
         for lab, message in messages or ():
-            good = re.match(r"(\d+) of \1 runs end with the same bits", message) if lab == "golden-check" else not message
+            good = (
+                re.match(r"(\d+) of \1 runs end with the same bits", message) if lab == "golden-check" else not message
+            )
             if not good:
                 wrong.append(f"{lab}: {message}")
     return wrong

@@ -165,7 +165,7 @@ trajlab.define(function lead(trajlab) {
       this.paused = paused;
       this.pauseButton.textContent = this.done ? "Replay" : paused ? "Play" : "Pause";
       this.pauseButton.setAttribute("aria-disabled", !this.data);
-      if (this.worker) this.worker.postMessage({ halted: !this.visible });
+      this.tell({ halted: !this.visible });
       this.tick();
     }
 
