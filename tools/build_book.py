@@ -82,17 +82,17 @@ def pages(log) -> int:
         "-n",
         "--keep-going",
     ]
-    running = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    )
     complaining = False
-    for line in running.stdout:
-        log.write(plain := COLOUR.sub("", line))
-        # a complaint goes on in lines that are indented, as a traceback does
-        complaining = bool(COMPLAINT.search(plain)) or (complaining and plain[:1] in " \t")
-        if complaining and QUIET not in plain:
-            print(line, end="", flush=True)
-    return running.wait()
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as running:
+        for line in running.stdout:
+            log.write(plain := COLOUR.sub("", line))
+            # a complaint goes on in lines that are indented, as a traceback does
+            complaining = bool(COMPLAINT.search(plain)) or (complaining and plain[:1] in " \t")
+            if complaining and QUIET not in plain:
+                print(line, end="", flush=True)
+    return running.returncode
 
 
 def say(line: str) -> None:

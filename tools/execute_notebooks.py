@@ -8,6 +8,7 @@ The .ipynb has one cell more than the .md: the one that installs trajlib on Cola
 """
 
 import argparse
+import asyncio
 import base64
 import hashlib
 import io
@@ -101,7 +102,8 @@ def execute(page: Path) -> NotebookNode:
         coalesce_streams=True,
         skip_cells_with_tag="skip-execution",
     )
-    client.execute(env={**os.environ, "PYTHONHASHSEED": "0"})
+    # an event loop of its own, closed in the end: chapters may be executed in several threads
+    asyncio.run(client.async_execute(env={**os.environ, "PYTHONHASHSEED": "0"}))
     for cell, metadata in zip(notebook.cells, cell_metadata, strict=True):
         cell.metadata = NotebookNode(metadata)
         if cell.cell_type == "code":
