@@ -88,8 +88,8 @@ def drifted(page: Path) -> list[str]:
     return differences
 
 
-def execute(page: Path) -> NotebookNode:
-    """The notebook that `page` describes, executed in the folder of the page."""
+def execute(page: Path, stderr=None) -> NotebookNode:
+    """The notebook that `page` describes, executed in the folder of the page; `stderr` takes what the kernel itself says, not a cell."""
     notebook = from_source(page)
     cell_metadata = [dict(cell.metadata) for cell in notebook.cells]
     client = NotebookClient(
@@ -103,7 +103,7 @@ def execute(page: Path) -> NotebookNode:
         skip_cells_with_tag="skip-execution",
     )
     # an event loop of its own, closed in the end: chapters may be executed in several threads
-    asyncio.run(client.async_execute(env={**os.environ, "PYTHONHASHSEED": "0"}))
+    asyncio.run(client.async_execute(env={**os.environ, "PYTHONHASHSEED": "0"}, stderr=stderr))
     for cell, metadata in zip(notebook.cells, cell_metadata, strict=True):
         cell.metadata = NotebookNode(metadata)
         if cell.cell_type == "code":
