@@ -51,10 +51,10 @@ def execute(pages: list[Path], store) -> list[str]:
 
     def timed(page: Path):
         began = time.perf_counter()
-        return execute_notebooks.execute(page), time.perf_counter() - began
+        return execute_notebooks.execute(page, kernels), time.perf_counter() - began
 
     side_by_side = max(1, min(len(pages), os.cpu_count() or 1, 4))
-    with ThreadPoolExecutor(side_by_side) as pool:
+    with LOG.open("a", encoding="utf-8") as kernels, ThreadPoolExecutor(side_by_side) as pool:
         running = {pool.submit(timed, page): page for page in pages}
         for done in as_completed(running):
             page = running[done]
@@ -82,17 +82,17 @@ def pages(log) -> int:
         "-n",
         "--keep-going",
     ]
-    running = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    )
     complaining = False
-    for line in running.stdout:
-        log.write(plain := COLOUR.sub("", line))
-        # a complaint goes on in lines that are indented, as a traceback does
-        complaining = bool(COMPLAINT.search(plain)) or (complaining and plain[:1] in " \t")
-        if complaining and QUIET not in plain:
-            print(line, end="", flush=True)
-    return running.wait()
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as running:
+        for line in running.stdout:
+            log.write(plain := COLOUR.sub("", line))
+            # a complaint goes on in lines that are indented, as a traceback does
+            complaining = bool(COMPLAINT.search(plain)) or (complaining and plain[:1] in " \t")
+            if complaining and QUIET not in plain:
+                print(line, end="", flush=True)
+    return running.returncode
 
 
 def say(line: str) -> None:
@@ -109,6 +109,7 @@ def main() -> None:
 
     began = time.perf_counter()
     BUILD.mkdir(exist_ok=True)
+    LOG.write_text("", encoding="utf-8")
     if args.committed:
         execute_notebooks.fill(CACHE)
     store = get_cache(CACHE)
@@ -117,7 +118,7 @@ def main() -> None:
         if wrong := execute(todo, store):
             sys.exit("\n\n".join(wrong))
     say("writing the pages")
-    with LOG.open("w", encoding="utf-8") as log:
+    with LOG.open("a", encoding="utf-8") as log:
         status = pages(log)
     if status:
         sys.exit(f"the book was not built; all that was said is in {LOG.relative_to(ROOT)}")

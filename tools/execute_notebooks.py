@@ -8,6 +8,7 @@ The .ipynb has one cell more than the .md: the one that installs trajlib on Cola
 """
 
 import argparse
+import asyncio
 import base64
 import hashlib
 import os
@@ -86,8 +87,8 @@ def drifted(page: Path) -> list[str]:
     return differences
 
 
-def execute(page: Path) -> NotebookNode:
-    """The notebook that `page` describes, executed in the folder of the page."""
+def execute(page: Path, stderr=None) -> NotebookNode:
+    """The notebook that `page` describes, executed in the folder of the page; `stderr` takes what the kernel itself says, not a cell."""
     notebook = from_source(page)
     cell_metadata = [dict(cell.metadata) for cell in notebook.cells]
     client = NotebookClient(
@@ -100,7 +101,8 @@ def execute(page: Path) -> NotebookNode:
         coalesce_streams=True,
         skip_cells_with_tag="skip-execution",
     )
-    client.execute(env={**os.environ, "PYTHONHASHSEED": "0"})
+    # an event loop of its own, closed in the end: chapters may be executed in several threads
+    asyncio.run(client.async_execute(env={**os.environ, "PYTHONHASHSEED": "0"}, stderr=stderr))
     for cell, metadata in zip(notebook.cells, cell_metadata, strict=True):
         cell.metadata = NotebookNode(metadata)
         if cell.cell_type == "code":

@@ -26,6 +26,7 @@ def test_decimal_points_are_in_line():
     page = parsed(Table(("", "n"), [("a", "-12.5"), ("b", "3.25 (3 to 4)"), ("c", "–"), ("d", "")]))
     cells = page.tbody.find_all("td")
     assert [cell.get("data-pad", "") for cell in cells] == ["", "−1", "", ""] and cells[0].text == "−12.5"
+    assert cells[1].span.text == "(3 to 4)"
     words = parsed(Table(("", "n"), [("a", "100"), ("b", "none")]))
     assert not words.find_all(attrs={"data-pad": True})
 

@@ -102,7 +102,7 @@ def strip(dots: Sequence[Dot], label: str) -> str:
         there = sum(abs(x(v) - at) < 1 for v in values)
         many = f" (×{there})" if there > len(OFFSETS) else ""
         parts.append(f'<text x="{at}" y="40" text-anchor="{anchor}"{bold}>{text}{many}</text>')
-    box = f'viewBox="0 0 {WIDTH:g} {HEIGHT:g}" width="100%" style="max-width: 34rem" font-size="11" fill="currentColor"'
+    box = f'viewBox="0 0 {WIDTH:g} {HEIGHT:g}" width="100%" style="max-width: 24rem" font-size="11" fill="currentColor"'
     return f'<svg class="tl-strip" {box} role="img" aria-label="{html.escape(label)}">{"".join(parts)}</svg>'
 
 

@@ -122,4 +122,6 @@ def _pad(text: str) -> str:
 def _text(text: str) -> str:
     """As HTML, with minus signs, and code between backticks."""
     signed = re.sub(r"(?<![\w.)\]])-(?=\d)", "−", html.escape(text, quote=False))
+    if NUMBER.match(text):  # a line may break before what is in brackets, not within
+        signed = re.sub(r" (\([^()]*\))$", r" <span>\1</span>", signed)
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", signed)
