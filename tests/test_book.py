@@ -101,7 +101,7 @@ def test_chapters_offer_a_notebook_and_no_button_leads_nowhere(html):
             written = nbformat.read(html / "book" / link, as_version=4)
             assert written == portable_notebooks.portable(offered[name])
             captions = re.findall(
-                r"^\*\*Figure (\d[\d.]*)\. ", "\n".join(cell.source for cell in written.cells), re.MULTILINE
+                r"^\*\*Figure ([\d.]+)\.\*\*", "\n".join(cell.source for cell in written.cells), re.MULTILINE
             )
             shown = [
                 re.search(r"\d[\d.]*", caption.get_text())[0] for caption in page.select("figcaption .caption-number")

@@ -156,6 +156,9 @@ def test_markdown():
         == "see chapter 1, [a](https://b)"
     )
     assert portable_notebooks.plain('<golden-check a="b">\nOnly\nthere.\n</golden-check>', page) == "*Only\nthere.*"
+    text = "{term}`maps <map>` {term}`basin`\n\n$$\nx = 1\n$$ (eq-effective)\n\nby {eq}`eq-effective`, {numref}`fig-low-iris`"
+    plain = "maps basin\n\n$$\nx = 1\\tag{6.2}\n$$\n\nby (6.2), Figure 1.1"
+    assert portable_notebooks.plain(text, page) == plain
     assert portable_notebooks.plain("```python\nx = {y}\n```", page) == "```python\nx = {y}\n```"
     for foreign in (
         "```{figure} x.png\n```",

@@ -207,7 +207,7 @@ def finish(app, exception) -> None:
     html = Path(app.outdir)
     files = {name: html / "book" / f"{name}.html" for name in listed()}
     articles = {name: read(file) for name, file in files.items() if file.exists()}
-    meanings = definitions(articles["glossary"])
+    meanings = definitions(articles["glossary"]) if "glossary" in articles else {}
     index = figure_index(articles, html)
     for name in articles:
         before = files[name].read_text(encoding="utf-8")
