@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
@@ -247,10 +248,22 @@ def _fit(figure: Figure, wanted: list[float]) -> None:
 
 
 def _is_large(ax: Axes, legend: Legend) -> bool:
-    """Whether a legend covers much of its panel, or stands outside of it."""
+    """Whether a legend stands outside of its panel, covers much of it, or lies on what is drawn."""
     box, panel = legend.get_window_extent(), ax.get_window_extent()
     inside = panel.x0 <= (box.x0 + box.x1) / 2 <= panel.x1 and panel.y0 <= (box.y0 + box.y1) / 2 <= panel.y1
-    return not inside or box.width > 0.97 * panel.width or box.width * box.height > 0.25 * panel.width * panel.height
+    if not inside or box.width > 0.97 * panel.width or box.width * box.height > 0.3 * panel.width * panel.height:
+        return True
+    curves = (
+        line for line in ax.lines if line.get_transform().contains_branch_seperately(ax.transData) == (True, True)
+    )
+    dots = (group for group in ax.collections if isinstance(group, PathCollection))
+    return any(
+        line.get_path().transformed(line.get_transform()).intersects_bbox(box, filled=False) for line in curves
+    ) or any(
+        box.contains(*place)
+        for group in dots
+        for place in group.get_offset_transform().transform(np.ma.filled(group.get_offsets(), np.nan))
+    )
 
 
 def _rebuilt(owner: Any, legend: Legend, holder: Any, width: float, **where) -> Legend:
