@@ -68,7 +68,7 @@ trajlab.define(function weights(trajlab) {
       figures.classList.add("halves");
       figures.prepend(element("figure", { class: "half" }, this.graph.root, caption));
       this.rows = Object.entries(READERS).map(([name, [label, colour]]) => {
-        const { auc, right } = trajlab.readers[name], bar = element("span", { class: "bar", "data-colour": colour }), says = element("td");
+        const { auc, right } = trajlab.readers[name], bar = element("span", { class: "bar", "data-colour": colour }), says = element("td", {}, "…");
         const skill = [auc.toFixed(2), `${Math.round(100 * right)} %`].map((text) => element("td", {}, text));
         const reader = element("th", { scope: "row" }, label, element("span", { class: "track" }, bar));
         return { name, bar, says, node: element("tr", {}, reader, says, ...skill) };
@@ -145,6 +145,7 @@ trajlab.define(function weights(trajlab) {
       const [first, , , , , , , , ninth] = (exponents[this.steps - 1] || []).map((value) => pretty(value, 2));
       const now = first ? `; at the end the first is ${first}, the ninth ${ninth}` : "";
       this.label("exponents", `Nine finite-time Lyapunov exponents against t on a logarithmic axis${now}.`);
+      if (!this.data.whole && !this.asFinished) this.due = true; // it has been let go meanwhile
       super.finish();
     }
 
@@ -168,9 +169,9 @@ trajlab.define(function weights(trajlab) {
       const line = (_, j) => ({ values: shown.map((all) => all[8 - j]), at, colour: colours.blue, width: j < 8 ? 0.9 : 2.2 });
       const lines = [mark(...reach), ...Array.from({ length: 9 }, line)];
       trajlab.draw(canvases.exponents, { ...common, y: reach, symmetric: true, series: lines });
-      for (const { name, bar, says } of this.rows) {
-        bar.style.width = forecast ? `${100 * forecast[name]}%` : "0";
-        says.textContent = forecast ? `${Math.round(100 * forecast[name])} %` : "…";
+      for (const { name, bar, says } of forecast ? this.rows : []) {
+        bar.style.width = `${100 * forecast[name]}%`;
+        says.textContent = `${Math.round(100 * forecast[name])} %`;
       }
       const unlike = ["b1", "b2", "c"].some((key) => data.ran[key] !== 0) || KEYS.some((key) => Math.abs(data.ran[key]) > 3.5);
       const beyond = unlike ? " The readers know weights of N(0, 1) and biases of zero; this network is unlike those." : "";
