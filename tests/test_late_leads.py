@@ -94,29 +94,50 @@ def test_what_is_foretold_is_what_the_trees_say(open_page):
             assert score == pytest.approx(start + write_lab_trees.read(lines, np.array([told]))[0], abs=1e-9)
 
 
+def test_readers_have_the_skill_that_stands_beside_them(open_page):
+    page = open_page("<weights-lead hidden></weights-lead>")
+    final, known = write_lab_trees.networks(600)  # the first of the ensemble; half of them the readers have learnt from
+    well = tl.outcomes(final, low=4.0, high=100.0) == 0
+    for name, told in known.items():
+        reader = page.evaluate("(name) => trajlab.readers[name]", name)
+        area = tl.auc(write_lab_trees.read(reader["trees"], told), well)
+        assert reader["lower"] < reader["auc"] < reader["upper"] < area.value + 0.03
+        assert area.value < reader["auc"] + 0.2
+
+
+def test_a_link_leads_to_a_whole_run(open_page):
+    page = open_page(
+        '<a class="tl-set" href="#weights=w22:0">at 0</a><weights-lead></weights-lead>', reduced_motion="reduce"
+    )
+    finished(page, "weights-lead")
+    page.get_by_text("at 0").click()
+    page.wait_for_function(f"{WEIGHTS}.data.ran.w22 === 0 && {WEIGHTS}.data.complete && {WEIGHTS}.data.whole")
+    assert page.inner_text("weights-lead .truth") == "In truth the run fails (loss 112)."
+
+
 def test_a_weight_is_moved_by_pointer_and_by_keyboard(open_page):
     page = open_page("<weights-lead></weights-lead>", reduced_motion="reduce")
     finished(page, "weights-lead")
     handle = page.get_by_role("slider", name="weight from input 2 to hidden unit 2")
-    assert handle.get_attribute("aria-valuenow") == "1.37"
-    assert "ends well" in page.inner_text("weights-lead .truth")
-    handle.press("ArrowDown")
-    handle.press("PageDown")
-    page.wait_for_function(f"{WEIGHTS}.data.ran.w22 === 0.27 && {WEIGHTS}.data.complete")
+    assert handle.get_attribute("aria-valuenow") == "-1.3"
+    assert "fails" in page.inner_text("weights-lead .truth")
+    handle.press("ArrowUp")
+    handle.press("PageUp")
+    page.wait_for_function(f"{WEIGHTS}.data.ran.w22 === -0.2 && {WEIGHTS}.data.complete && {WEIGHTS}.data.whole")
     box = handle.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(x, y + 27, steps=3)
-    page.wait_for_function(f"{WEIGHTS}.data.ran.w22 === -0.48 && {WEIGHTS}.data.complete")
+    page.mouse.move(x, y - 27, steps=3)
+    page.wait_for_function(f"{WEIGHTS}.data.ran.w22 === 0.55 && {WEIGHTS}.data.complete")
     assert not page.evaluate(f"{WEIGHTS}.data.whole")  # while it is dragged
     page.mouse.up()
     page.wait_for_function(f"{WEIGHTS}.data.whole && {WEIGHTS}.data.complete")
     assert page.evaluate(f"{WEIGHTS}.data.exponents.length") == page.evaluate(f"{WEIGHTS}.steps")
-    page.wait_for_function(f"{WEIGHTS}.truth.textContent.includes('fails')")
-    assert "w22:-0.48" in page.evaluate("location.hash")
+    page.wait_for_function(f"{WEIGHTS}.truth.textContent.includes('ends well')")
+    assert "w22:0.55" in page.evaluate("location.hash")
     page.get_by_role("button", name="Another network").click()
-    page.wait_for_function(f"{WEIGHTS}.values.w22 !== -0.48 && {WEIGHTS}.data.complete && {WEIGHTS}.data.whole")
+    page.wait_for_function(f"{WEIGHTS}.values.w22 !== 0.55 && {WEIGHTS}.data.complete && {WEIGHTS}.data.whole")
     last = page.evaluate(f"Array.from({{ length: 9 }}, (_, i) => Object.values({WEIGHTS}.data.ran)[i])")
     loss = tl.train(write_lab_trees.descent(), np.array([last], dtype=float), 4000, every=4000).loss[0, -1]
     assert page.evaluate(f"{WEIGHTS}.data.loss.at(-1)") == loss

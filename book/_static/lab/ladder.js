@@ -27,12 +27,12 @@ trajlab.define(function ladder(trajlab) {
       const key = (colour, text) => `<span class="key" data-colour="${colour}">${text}</span>`;
       return [
         { key: "diagram", kind: "main", caption: `<b>Losses that the map visits</b>, ${key("vermilion", "κ going up")}, ${key("blue", "κ going down")}; grey, from random starting points. Rings: networks at learning rate ${LR}, on the rungs κ = 5, 10, 15, 20` },
-        { key: "plane", kind: "side", caption: "<b>The map in its plane</b>, at the κ of now; rings, networks on this rung" },
+        { key: "plane", kind: "side square", caption: "<b>The map in its plane</b>, at the κ of now; rings, networks on this rung" },
       ];
     }
 
     get marks() {
-      return [[{ kappa: 5 }, "no unit on"], [{ kappa: 10 }, "one"], [{ kappa: 15 }, "two"], [{ kappa: 20 }, "three"]];
+      return [[{ kappa: 5 }, "no unit on"], [{ kappa: 10 }, "one unit on"], [{ kappa: 15 }, "two"], [{ kappa: 20 }, "three"]];
     }
 
     get pace() {
@@ -65,6 +65,7 @@ trajlab.define(function ladder(trajlab) {
     }
 
     obey(text) {
+      this.touring = false;
       const { split } = this.values;
       this.assign(text);
       if (split !== this.values.split) this.restart();
@@ -74,6 +75,7 @@ trajlab.define(function ladder(trajlab) {
     }
 
     changed() {
+      this.touring = false;
       this.mark();
       this.way = [this.values.kappa];
       if (this.before || !this.data) this.restart();
@@ -96,19 +98,21 @@ trajlab.define(function ladder(trajlab) {
     }
 
     go(way) {
-      if (!way || !way.length) return;
+      if (!way || !way.length || !this.state) return;
       this.legs = [...way];
       this.pause(false);
       if (this.still) this.advance(Infinity);
       this.redraw();
     }
 
-    /** From the start: all the way up and down, unless the reader has said where to. */
+    /** From the start: all the way up, down, and to one unit on, unless the reader has said where to. */
     play() {
       this.state = trajlab.initialLogits(3, 0);
       [this.kappa, this.up, this.visited, this.cloud] = [FROM, true, new Map(), []];
       this.settle(SETTLED);
-      this.go(this.way && this.way.length ? this.way : [TO, FROM]);
+      const asked = this.way && this.way.length;
+      this.touring = !asked;
+      this.go(asked ? this.way : [TO, FROM, 2 * LR]);
       this.way = null;
     }
 
@@ -121,6 +125,15 @@ trajlab.define(function ladder(trajlab) {
         this.settle(EACH);
       }
       if (!this.legs.length) this.settle(SETTLED);
+      if (this.touring) this.follow();
+    }
+
+    /** The slider goes along with kappa where no hand is on it. */
+    follow() {
+      this.values.kappa = Number(this.kappa.toFixed(2));
+      this.fields.get("kappa").show();
+      this.mark();
+      this.touring = this.legs.length > 0;
     }
 
     settle(steps) {

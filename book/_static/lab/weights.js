@@ -6,7 +6,7 @@ trajlab.define(function weights(trajlab) {
   const NAMES = ["x₁ to unit 1", "x₁ to unit 2", "x₂ to unit 1", "x₂ to unit 2", "bias 1", "bias 2", "unit 1 to ŷ", "unit 2 to ŷ", "bias of ŷ"];
   const MOST = 5, LR = 1e-3, STEPS = 4000, EARLY = 15, LOW = 4, HIGH = 100; // the chapter's
   const AT = [0, ...new Set([...Array.from({ length: 61 }, (_, i) => Math.round(STEPS ** (i / 60))), EARLY])].sort((a, b) => a - b);
-  const FIRST = 3, DRAWS = 8000; // of the chapter's ensemble
+  const SEED = 1, FIRST = 0, DRAWS = 1000; // the chapter's ensemble, from which the predictors have learnt, is of seed 0
   const READERS = {
     exponents: ["nine exponents", "blue"],
     eigenvalues: ["curvature of the moment", "several 2"], // the eigenvalues of the Hessian
@@ -68,12 +68,12 @@ trajlab.define(function weights(trajlab) {
       figures.classList.add("halves");
       figures.prepend(element("figure", { class: "half" }, this.graph.root, caption));
       this.rows = Object.entries(READERS).map(([name, [label, colour]]) => {
-        const { auc, right } = trajlab.readers[name], bar = element("span", { class: "bar", "data-colour": colour }), says = element("td");
+        const { auc, right } = trajlab.readers[name], bar = element("span", { class: "bar", "data-colour": colour }), says = element("td", {}, "…");
         const skill = [auc.toFixed(2), `${Math.round(100 * right)} %`].map((text) => element("td", {}, text));
         const reader = element("th", { scope: "row" }, label, element("span", { class: "track" }, bar));
         return { name, bar, says, node: element("tr", {}, reader, says, ...skill) };
       });
-      const head = ["Read at step 15", "ends well", "AUC", "right"].map((text) => element("th", { scope: "col" }, text));
+      const head = ["Predicted at step 15 from", "ends well", "AUC", "right"].map((text) => element("th", { scope: "col" }, text));
       this.truth = element("p", { class: "truth" });
       const table = element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...this.rows.map(({ node }) => node)));
       const details = element("details", {}, element("summary", {}, "The nine numbers"));
@@ -83,9 +83,9 @@ trajlab.define(function weights(trajlab) {
       this.graph.show();
     }
 
-    /** Network number `index` of the chapter's ensemble, to two digits. */
+    /** A network as the chapter draws them, to two digits; the predictors have learnt from none of these. */
     drawn(index) {
-      return Array.from(trajlab.initialConditions(trajlab.PLANE_SIZES, index, 1), (value) => Number(value.toFixed(2)));
+      return Array.from(trajlab.initialConditions(trajlab.PLANE_SIZES, index, 1, SEED), (value) => Number(value.toFixed(2)));
     }
 
     another() {
@@ -140,11 +140,12 @@ trajlab.define(function weights(trajlab) {
     finish() {
       const { loss, forecast, exponents } = this.data, last = loss[this.steps];
       const chances = this.rows.map(({ name }) => `${READERS[name][0]}: ${Math.round(100 * forecast[name])} %`).join("; ");
-      this.result.textContent = `The run ${outcome(last)}, with a loss of ${pretty(last)}. Chance to end well, read at step 15 in ${chances}.`;
+      this.result.textContent = `The run ${outcome(last)}, with a loss of ${pretty(last)}. Chance to end well, predicted at step 15 from ${chances}.`;
       this.label("loss", `Loss against t, both logarithmic: from ${pretty(loss[0])} to ${pretty(last)}.`);
       const [first, , , , , , , , ninth] = (exponents[this.steps - 1] || []).map((value) => pretty(value, 2));
       const now = first ? `; at the end the first is ${first}, the ninth ${ninth}` : "";
       this.label("exponents", `Nine finite-time Lyapunov exponents against t on a logarithmic axis${now}.`);
+      if (!this.data.whole && !this.asFinished) this.due = true; // it has been let go meanwhile
       super.finish();
     }
 
@@ -168,12 +169,12 @@ trajlab.define(function weights(trajlab) {
       const line = (_, j) => ({ values: shown.map((all) => all[8 - j]), at, colour: colours.blue, width: j < 8 ? 0.9 : 2.2 });
       const lines = [mark(...reach), ...Array.from({ length: 9 }, line)];
       trajlab.draw(canvases.exponents, { ...common, y: reach, symmetric: true, series: lines });
-      for (const { name, bar, says } of this.rows) {
-        bar.style.width = forecast ? `${100 * forecast[name]}%` : "0";
-        says.textContent = forecast ? `${Math.round(100 * forecast[name])} %` : "…";
+      for (const { name, bar, says } of forecast ? this.rows : []) {
+        bar.style.width = `${100 * forecast[name]}%`;
+        says.textContent = `${Math.round(100 * forecast[name])} %`;
       }
       const unlike = ["b1", "b2", "c"].some((key) => data.ran[key] !== 0) || KEYS.some((key) => Math.abs(data.ran[key]) > 3.5);
-      const beyond = unlike ? " The readers know weights of N(0, 1) and biases of zero; this network is unlike those." : "";
+      const beyond = unlike ? " The predictors know weights of N(0, 1) and biases of zero; this network is unlike those." : "";
       this.truth.textContent = `In truth the run ${outcome(loss[this.steps])} (loss ${pretty(loss[this.steps], 2)}).${beyond}`;
     }
 
