@@ -108,13 +108,27 @@ trajlab.define(function drift(trajlab) {
       const each = shown[0].distance.map((_, m) => ({ values: shown.map((moment) => moment.distance[m]), at, colour: pale, width: 0.8 }));
       const clipped = { values: [1, ...shown.map((moment) => moment.clipped)], at: (i) => (i >= 1 ? lr * shown[Math.floor(i) - 1].stop : 0), colour: several[2], width: 2.4, dash: [1.5, 2.5] };
       const all = { values: shown.map((moment) => moment.length), at, colour: ink, width: 2 };
+      this.drawDistance([...each, clipped, all], top);
+    }
+
+    drawAxes() {
+      this.drawDistance([], 10);
+      this.drawSpectrum(1);
+    }
+
+    drawDistance(series, top) {
       const axes = { x: [0, RUN.span], y: [0.5, Math.max(10, top)], logY: true, xLabel: "learning rate × steps", colours: this.colours };
-      trajlab.draw(this.canvases.distance, { ...axes, series: [...each, clipped, all] });
+      trajlab.draw(this.canvases.distance, { ...axes, series });
+    }
+
+    drawSpectrum(top) {
+      const axes = { x: AXIS, y: [LOW, 2 * top], logY: true, xLabel: "curvature of the loss", xTicks: TICKS, colours: this.colours };
+      return trajlab.draw(this.canvases.parts, { ...axes, series: [] });
     }
 
     drawParts(moment, first) {
       const top = 10 ** Math.ceil(Math.log10(1.1 * Math.max(1, ...this.data.moments.map(({ part }) => Math.max(...part)))));
-      const y = [LOW, 2 * top], shown = trajlab.draw(this.canvases.parts, { x: AXIS, y, logY: true, xLabel: "curvature of the loss", colours: this.colours, series: [], xTicks: TICKS });
+      const shown = this.drawSpectrum(top);
       if (!shown) return;
       const { pen, box, toX, toY } = shown, edge = place(2 / this.data.ran.lr);
       pen.save();

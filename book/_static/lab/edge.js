@@ -91,9 +91,18 @@ trajlab.define(function edge(trajlab) {
       return [strong(`step ${pretty(step, 6)}`), ": a displacement ", strong(doing), `, ${rate[i].toFixed(2).replace(/^-(?!0\.00)/, "−").replace("-", "")} a step; loss ${pretty(loss[Math.max(0, step - 1)], 2)}`];
     }
 
+    get axes() {
+      return { x: [0, this.steps], xLabel: "step", colours: this.colours, left: 48, right: 30, series: [] };
+    }
+
+    drawAxes() {
+      trajlab.draw(this.canvases.rate, { ...this.axes, y: RATES });
+      trajlab.draw(this.canvases.apart, { ...this.axes, y: APART, logY: true });
+      trajlab.draw(this.canvases.sharp, { ...this.axes, y: SHARP, logY: true });
+    }
+
     drawAt(step) {
-      const { data, colours, block } = this, { canvases } = this, blocks = Math.floor(step / block);
-      const axes = { x: [0, data.ran.steps], xLabel: "step", colours, left: 48, right: 30 }, middle = (i) => (i + 0.5) * block, end = (i) => (i + 1) * block;
+      const { data, colours, block, canvases, axes } = this, blocks = Math.floor(step / block), middle = (i) => (i + 0.5) * block, end = (i) => (i + 1) * block;
       const level = (y) => ({ values: [y, y], at: (i) => i * data.ran.steps, colour: colours.pale, width: 1 });
       const mean = { values: data.mean.slice(0, blocks), at: end, colour: colours.ink, width: 2 };
       const shown = trajlab.draw(canvases.rate, { ...axes, y: RATES, series: [level(0)] });

@@ -196,6 +196,10 @@ trajlab.define(function ladder(trajlab) {
       super.recolour();
     }
 
+    drawAxes() {
+      trajlab.draw(this.canvases.diagram, { x: [FROM, TO], y: LOSS, xLabel: "effective learning rate κ", colours: this.colours, series: [] });
+    }
+
     drawAt() {
       const { colours, canvases, kappa } = this, [low, high] = LOSS;
       const rung = (n) => ({ values: LOSS, at: () => LR * (n + 1), colour: colours.pale, width: 1, dash: [1.5, 3] });

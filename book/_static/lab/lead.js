@@ -2,7 +2,7 @@
 
    A run is shown step by step, at a pace at which it can be followed, while it is computed or afterwards. Links in the text set the controls
    (links.js). A subclass has, beside what a panel has, `steps` (of the run that is shown), `pace`, drawAt(step) and told(step), what the
-   line of progress says there; and, where the run is to be seen as it grows, `there`, the last step that has been computed. */
+   line of progress says there; drawAxes(), where a run takes a while; and, where the run is to be seen as it grows, `there`, the last step that has been computed. */
 trajlab.define(function lead(trajlab) {
   const { element } = trajlab;
   const LATE = 500; // milliseconds
@@ -169,6 +169,9 @@ trajlab.define(function lead(trajlab) {
       this.tick();
     }
 
+    /** What is there before the first part of a run has come. */
+    drawAxes() {}
+
     advance(steps) {
       this.head = Math.min(this.there, this.head + steps);
     }
@@ -196,7 +199,7 @@ trajlab.define(function lead(trajlab) {
     }
 
     render() {
-      if (!this.data) return;
+      if (!this.data) return this.drawAxes();
       const step = Math.floor(Math.min(this.head, this.there));
       this.drawAt(step);
       this.progress.replaceChildren(...this.told(step));
