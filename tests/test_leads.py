@@ -52,7 +52,7 @@ def test_drift_lead_shows_displacements_of_diverge(open_page, net, lr, ic):
     apart = np.sqrt((np.linalg.norm(run.weights[1:] - run.weights[0], axis=-1) ** 2).mean(axis=0))
     np.testing.assert_allclose(length, (apart / apart[0])[step], rtol=1e-12)
     np.testing.assert_allclose(np.linalg.norm(part, axis=1), length, rtol=1e-9)  # nothing is left out
-    np.testing.assert_array_equal(loss, run.loss[0][np.maximum(step - 1, 0)])
+    np.testing.assert_array_equal(loss, run.loss[0][step])
     np.testing.assert_allclose(np.prod(factors, axis=1), length, rtol=0.05)
     times = np.concatenate([[0], stop[np.append(True, np.diff(stop) > 0)]])
     vectors = (copies - w0) / 1e-8

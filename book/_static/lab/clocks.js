@@ -27,7 +27,7 @@ trajlab.define(function clocks(trajlab) {
         return Math.sqrt(squares / size);
       });
       distance.push(row);
-      if (t < steps) for (let m = 0; m < members; m++) gd.step(w, m * size, false);
+      if (t < steps) gd.advance(w, 0, members, 1);
       if (performance.now() - began < SLICE) continue;
       yield { distance };
       [distance, began] = [[], performance.now()];

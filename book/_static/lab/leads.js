@@ -19,14 +19,12 @@ trajlab.define(function leads(trajlab) {
     const back = (parts, { vectors }) => Float64Array.from({ length: size }, (_, p) => parts.reduce((sum, part, i) => sum + vectors[p * size + i] * part, 0.0));
     const squares = (vectors) => vectors.map((vector) => vector.reduce((sum, value) => sum + value * value, 0.0));
     const each = Array.from({ length: copies }, (_, m) => m + 1);
-    let bent = each.map(apart), t = 0, loss = gd.loss(w, 0); // the displacements without negative curvature
+    let bent = each.map(apart), t = 0; // the displacements without negative curvature
     const unit = Math.sqrt(squares(bent).reduce((sum, value) => sum + value, 0.0) / copies);
     for (let k = 0; k + 1 < edges.length; k++) {
       const [start, stop] = [edges[k], edges[k + 1]], middle = k ? start + Math.floor((stop - start) / 2) : 0;
-      for (; t < middle; t++) {
-        for (let m = 1; m <= copies; m++) gd.step(w, m * size, false);
-        loss = gd.step(w, 0, true);
-      }
+      gd.advance(w, 0, 1 + copies, middle - t);
+      t = middle;
       curvature.at(w);
       const system = trajlab.eigen(curvature.hessian(), size), { values } = system;
       const displaced = each.map(apart), parts = displaced.map((one) => along(one, system));
@@ -37,7 +35,7 @@ trajlab.define(function leads(trajlab) {
         return back(inside, system);
       });
       const clipped = Math.sqrt(squares(bent).reduce((sum, value) => sum + value, 0.0) / copies) / unit;
-      yield { step: middle, stop, loss, values, part, distance: squares(displaced).map((value) => Math.sqrt(value) / unit), clipped };
+      yield { step: middle, stop, loss: gd.loss(w, 0), values, part, distance: squares(displaced).map((value) => Math.sqrt(value) / unit), clipped };
     }
   }
 
@@ -47,6 +45,7 @@ trajlab.define(function leads(trajlab) {
     const gd = trajlab.irisDescent(lr, split), { size } = gd, curvature = trajlab.curvatureOf(gd);
     const w = trajlab.perturbed(trajlab.initialConditions(trajlab.SIZES, condition, 1), trajlab.SIZES, condition, radius, 1);
     const tangent = Float64Array.from({ length: size }, (_, p) => (w[size + p] - w[p]) / radius), image = new Float64Array(size);
+    const losses = new Float64Array(2);
     let t = 0, part, began, sum = 0.0;
     const open = () => [part, began] = [{ loss: [], distance: [], rate: [], sharpness: [] }, performance.now()];
     open();
@@ -71,8 +70,8 @@ trajlab.define(function leads(trajlab) {
       const norm = Math.sqrt(after);
       for (let p = 0; p < size; p++) tangent[p] /= norm;
       sum += trajlab.log(after / before) / 2;
-      gd.step(w, size, false);
-      part.loss.push(gd.step(w, 0, true));
+      gd.advance(w, 0, 2, 1, lr, losses);
+      part.loss.push(losses[0]);
       t++;
       if (t % block === 0) {
         part.rate.push(sum / block);
@@ -92,7 +91,7 @@ trajlab.define(function leads(trajlab) {
     const gd = trajlab.irisDescent(lr, split);
     for (let i = 0; i < networks; i++) {
       const w = trajlab.initialConditions(trajlab.SIZES, i, 1), losses = [], logits = [];
-      for (let t = 0; t < steps; t++) gd.step(w, 0, false);
+      gd.advance(w, 0, 1, steps);
       let on = null;
       for (let t = 0; t < kept; t++) {
         on = trajlab.collapse(gd, w, 0);
