@@ -118,7 +118,7 @@ def test_ladder_lead_has_networks_where_the_library_has_them(open_page, net):
 @pytest.mark.parametrize("name", ["drift", "edge", "ladder"])
 def test_leads_draw_soon_and_fit_a_phone(open_page, name):
     page = open_page(f"<{name}-lead></{name}-lead>", viewport={"width": 360, "height": 700})
-    page.wait_for_function(f"{of(name)}.data !== undefined && {of(name)}.progress.textContent !== ''", timeout=20_000)
+    page.wait_for_function(f"{of(name)}.data !== undefined && {of(name)}.progress.textContent !== ''")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     button = page.locator(f"{name}-lead .play")
     button.press("Enter")

@@ -46,7 +46,7 @@ trajlab.define(function drift(trajlab) {
     figures() {
       const key = (colour, text) => `<span class="key" data-colour="${colour}">${text}</span>`;
       return [
-        { key: "parts", kind: "main", caption: `<b>Where the displacement lies.</b> A dot for each of the 83 directions of curvature at the network: how much of the displacement of ${RUN.copies} copies lies along it (1 is all of it at the start), against the curvature. small marks, at the start. The factors are what the directions of each kind have contributed so far; their product is, nearly, the distance` },
+        { key: "parts", kind: "main", caption: `<b>Where the displacement lies.</b> A dot for each of the 83 directions of curvature at the network: how much of the displacement of ${RUN.copies} copies lies along it (1 is all of it at the start), against the curvature; small marks, at the start. The factors are what the directions of each kind have contributed so far; their product is, nearly, the distance` },
         { key: "distance", kind: "side", caption: `<b>Distance</b> of the copies since the start, ${key("ink", "all of them (root mean square)")}, and ${key("several 2", "with negative curvature set to zero")}` },
       ];
     }

@@ -108,7 +108,8 @@ trajlab.define(function ladder(trajlab) {
     /** From the start: all the way up, down, and to one unit on, unless the reader has said where to. */
     play() {
       this.state = trajlab.initialLogits(3, 0);
-      [this.kappa, this.up, this.visited, this.cloud] = [FROM, true, new Map(), []];
+      [this.kappa, this.up, this.visited, this.fresh, this.cloud] = [FROM, true, new Map(), [], []];
+      this.branches = null;
       this.settle(SETTLED);
       const asked = this.way && this.way.length;
       this.touring = !asked;
@@ -151,6 +152,7 @@ trajlab.define(function ladder(trajlab) {
       const at = column(kappa), name = `${at} ${this.up}`;
       this.visited.delete(name); // the newest is drawn last
       this.visited.set(name, { at, up: this.up, losses });
+      this.fresh.push(this.visited.get(name));
     }
 
     // What the worker tells
@@ -192,7 +194,7 @@ trajlab.define(function ladder(trajlab) {
     }
 
     recolour() {
-      this.ground = null;
+      this.ground = this.branches = null;
       super.recolour();
     }
 
@@ -234,14 +236,21 @@ trajlab.define(function ladder(trajlab) {
           });
         }
       }
-      const sheet = element("canvas", { width: WIDE, height: MAP.height }), pen = sheet.getContext("2d");
-      pen.drawImage(this.ground, 0, 0, WIDE, MAP.height);
+      const sheet = () => element("canvas", { width: WIDE, height: MAP.height });
+      if (!this.branches) [this.branches, this.fresh] = [sheet(), [...this.visited.values()]];
+      const pen = this.branches.getContext("2d");
       pen.globalAlpha = 0.8;
-      for (const { at, up, losses } of this.visited.values()) {
+      for (const { at, up, losses } of this.fresh) {
         pen.fillStyle = up ? this.colours.vermilion : this.colours.blue;
         for (const loss of losses) pen.fillRect(at - 0.75, place(loss) - 0.75, 1.5, 1.5);
       }
-      return sheet;
+      this.fresh = [];
+      this.both = this.both || sheet();
+      const whole = this.both.getContext("2d");
+      whole.clearRect(0, 0, WIDE, MAP.height);
+      whole.drawImage(this.ground, 0, 0, WIDE, MAP.height);
+      whole.drawImage(this.branches, 0, 0);
+      return this.both;
     }
   }
 
