@@ -87,8 +87,10 @@ def test_edge_lead_shows_the_growth_of_the_tangent_map(open_page, net):
 def test_ladder_lead_keeps_its_state_as_kappa_moves(open_page):
     page = open_page("<ladder-lead></ladder-lead>", reduced_motion="reduce")
     finished(page, "ladder-lead")
-    assert "at rest" in page.inner_text("ladder-lead .progress")
     rest = f"{of('ladder')}.done"
+    page.wait_for_function(rest)
+    page.wait_for_timeout(300)
+    assert page.inner_text("ladder-lead .progress").startswith("κ = 10.00, at rest")
     periods = []
     for way in ("kappa:15,kappa:10", "kappa:5,kappa:10", "kappa:7", "kappa:15"):
         page.evaluate(f"{of('ladder')}.obey({json.dumps(way)})")

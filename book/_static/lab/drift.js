@@ -106,7 +106,8 @@ trajlab.define(function drift(trajlab) {
       const top = 10 ** Math.ceil(Math.log10(1.5 * Math.max(...moments.map((moment) => Math.max(...moment.distance)))));
       const shown = moments.slice(0, k + 1), { lr } = this.data.ran, at = (i) => lr * shown[Math.floor(i)].step;
       const each = shown[0].distance.map((_, m) => ({ values: shown.map((moment) => moment.distance[m]), at, colour: pale, width: 0.8 }));
-      const clipped = { values: [1, ...shown.map((moment) => moment.clipped)], at: (i) => (i >= 1 ? lr * shown[Math.floor(i) - 1].stop : 0), colour: several[2], width: 2.4, dash: [1.5, 2.5] };
+      const until = (i) => (i >= 1 ? lr * shown[Math.floor(i) - 1].stop : 0), dotted = { colour: several[2], width: 2.4, dash: [1.5, 2.5] };
+      const clipped = { ...dotted, values: [1, ...shown.map((moment) => moment.clipped)], at: until };
       const all = { values: shown.map((moment) => moment.length), at, colour: ink, width: 2 };
       this.drawDistance([...each, clipped, all], top);
     }

@@ -54,7 +54,8 @@ trajlab.define(function edge(trajlab) {
     start() {
       const { lr, steps, ic } = this.values;
       const block = Math.max(SHORTEST, Math.round(steps / BLOCKS));
-      this.run("growth", { ...RUN, lr, steps, condition: ic, block }, { loss: [], placed: [], distance: [], rate: [], sharpness: [], mean: [] });
+      const data = { loss: [], placed: [], distance: [], rate: [], sharpness: [], mean: [] };
+      this.run("growth", { ...RUN, lr, steps, condition: ic, block }, data);
     }
 
     receive(part) {
@@ -104,7 +105,8 @@ trajlab.define(function edge(trajlab) {
     }
 
     drawAt(step) {
-      const { data, colours, block, canvases, axes } = this, blocks = Math.floor(step / block), middle = (i) => (i + 0.5) * block, end = (i) => (i + 1) * block;
+      const { data, colours, block, canvases, axes } = this, blocks = Math.floor(step / block);
+      const middle = (i) => (i + 0.5) * block, end = (i) => (i + 1) * block;
       const level = (y) => ({ values: [y, y], at: (i) => i * data.ran.steps, colour: colours.pale, width: 1 });
       const mean = { values: data.mean.slice(0, blocks), at: end, colour: colours.ink, width: 2 };
       const shown = trajlab.draw(canvases.rate, { ...axes, y: RATES, series: [level(0)] });
