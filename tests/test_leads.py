@@ -87,8 +87,10 @@ def test_edge_lead_shows_the_growth_of_the_tangent_map(open_page, net):
 def test_ladder_lead_keeps_its_state_as_kappa_moves(open_page):
     page = open_page("<ladder-lead></ladder-lead>", reduced_motion="reduce")
     finished(page, "ladder-lead")
-    assert "at rest" in page.inner_text("ladder-lead .progress")
     rest = f"{of('ladder')}.done"
+    page.wait_for_function(rest)
+    page.wait_for_timeout(300)
+    assert page.inner_text("ladder-lead .progress").startswith("κ = 10.00, at rest")
     periods = []
     for way in ("kappa:15,kappa:10", "kappa:5,kappa:10", "kappa:7", "kappa:15"):
         page.evaluate(f"{of('ladder')}.obey({json.dumps(way)})")
@@ -118,7 +120,7 @@ def test_ladder_lead_has_networks_where_the_library_has_them(open_page, net):
 @pytest.mark.parametrize("name", ["drift", "edge", "ladder"])
 def test_leads_draw_soon_and_fit_a_phone(open_page, name):
     page = open_page(f"<{name}-lead></{name}-lead>", viewport={"width": 360, "height": 700})
-    page.wait_for_function(f"{of(name)}.data !== undefined && {of(name)}.progress.textContent !== ''", timeout=20_000)
+    page.wait_for_function(f"{of(name)}.data !== undefined && {of(name)}.progress.textContent !== ''")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     button = page.locator(f"{name}-lead .play")
     button.press("Enter")

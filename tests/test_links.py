@@ -1,7 +1,14 @@
 """Links in the text that set a figure, in headless Chromium, from a folder (file://)."""
 
+import re
+import sys
+from pathlib import Path
+
 import pytest
 from laboratory import LAB, PAGE, finished
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+import contents
 
 BODY = """<p><a class="tl-set" id="one" href="#hero=lr:5">five</a> <a class="tl-set" id="wrong" href="#hero=lr:1000,k:1">wrong</a>
 <a class="tl-set" id="below" href="#lab=lr:0.5">below</a> <a class="tl-set" id="none" href="#nobody=lr:1">nobody</a></p>
@@ -64,3 +71,21 @@ def test_nothing_happens_without_javascript(browser, tmp_path):
     assert page.url == file.as_uri() + "#hero=lr:5"
     assert page.locator("#one").bounding_box()["y"] > 0  # the page has not moved
     context.close()
+
+
+BOOK = Path(__file__).parents[1] / "book"
+LINKS = {
+    page.stem: re.findall(r'<a class="tl-set" href="#([^"]+)">', page.read_text("utf-8")) for page in BOOK.glob("*.md")
+}
+
+
+@pytest.mark.parametrize("name", [name for name, links in LINKS.items() if links])
+def test_links_of_the_book_name_figures_of_their_page_and_values_that_these_take(open_page, name):
+    elements = contents.needs(BOOK / f"{name}.md").labs
+    page = open_page("".join(f"<{element} hidden></{element}>" for element in elements))
+    script = """(hash) => [...trajlab.readAddress("#" + hash)].map(([part, text]) => {
+        const panel = [...trajlab.panels].find((one) => one.part === part);
+        if (!panel) return `there is no ${part}`;
+        panel.assign(text);
+        return panel.message.textContent; }).join("")"""
+    assert [page.evaluate(script, link) for link in LINKS[name]] == [""] * len(LINKS[name])

@@ -46,7 +46,7 @@ trajlab.define(function drift(trajlab) {
     figures() {
       const key = (colour, text) => `<span class="key" data-colour="${colour}">${text}</span>`;
       return [
-        { key: "parts", kind: "main", caption: `<b>Where the displacement lies.</b> A dot for each of the 83 directions of curvature at the network: how much of the displacement of ${RUN.copies} copies lies along it (1 is all of it at the start), against the curvature. small marks, at the start. The factors are what the directions of each kind have contributed so far; their product is, nearly, the distance` },
+        { key: "parts", kind: "main", caption: `<b>Where the displacement lies.</b> A dot for each of the 83 directions of curvature at the network: how much of the displacement of ${RUN.copies} copies lies along it (1 is all of it at the start), against the curvature; small marks, at the start. The factors are what the directions of each kind have contributed so far; their product is, nearly, the distance` },
         { key: "distance", kind: "side", caption: `<b>Distance</b> of the copies since the start, ${key("ink", "all of them (root mean square)")}, and ${key("several 2", "with negative curvature set to zero")}` },
       ];
     }
@@ -106,15 +106,30 @@ trajlab.define(function drift(trajlab) {
       const top = 10 ** Math.ceil(Math.log10(1.5 * Math.max(...moments.map((moment) => Math.max(...moment.distance)))));
       const shown = moments.slice(0, k + 1), { lr } = this.data.ran, at = (i) => lr * shown[Math.floor(i)].step;
       const each = shown[0].distance.map((_, m) => ({ values: shown.map((moment) => moment.distance[m]), at, colour: pale, width: 0.8 }));
-      const clipped = { values: [1, ...shown.map((moment) => moment.clipped)], at: (i) => (i >= 1 ? lr * shown[Math.floor(i) - 1].stop : 0), colour: several[2], width: 2.4, dash: [1.5, 2.5] };
+      const until = (i) => (i >= 1 ? lr * shown[Math.floor(i) - 1].stop : 0), dotted = { colour: several[2], width: 2.4, dash: [1.5, 2.5] };
+      const clipped = { ...dotted, values: [1, ...shown.map((moment) => moment.clipped)], at: until };
       const all = { values: shown.map((moment) => moment.length), at, colour: ink, width: 2 };
+      this.drawDistance([...each, clipped, all], top);
+    }
+
+    drawAxes() {
+      this.drawDistance([], 10);
+      this.drawSpectrum(1);
+    }
+
+    drawDistance(series, top) {
       const axes = { x: [0, RUN.span], y: [0.5, Math.max(10, top)], logY: true, xLabel: "learning rate × steps", colours: this.colours };
-      trajlab.draw(this.canvases.distance, { ...axes, series: [...each, clipped, all] });
+      trajlab.draw(this.canvases.distance, { ...axes, series });
+    }
+
+    drawSpectrum(top) {
+      const axes = { x: AXIS, y: [LOW, 2 * top], logY: true, xLabel: "curvature of the loss", xTicks: TICKS, colours: this.colours };
+      return trajlab.draw(this.canvases.parts, { ...axes, series: [] });
     }
 
     drawParts(moment, first) {
       const top = 10 ** Math.ceil(Math.log10(1.1 * Math.max(1, ...this.data.moments.map(({ part }) => Math.max(...part)))));
-      const y = [LOW, 2 * top], shown = trajlab.draw(this.canvases.parts, { x: AXIS, y, logY: true, xLabel: "curvature of the loss", colours: this.colours, series: [], xTicks: TICKS });
+      const shown = this.drawSpectrum(top);
       if (!shown) return;
       const { pen, box, toX, toY } = shown, edge = place(2 / this.data.ran.lr);
       pen.save();

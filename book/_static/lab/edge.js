@@ -7,6 +7,7 @@ trajlab.define(function edge(trajlab) {
   const SHOWN = 8; // seconds that a run is shown in
   const GROWING = 0.05; // a step
   const RATES = [-0.3, 0.9], APART = [1e-8, 1e3], LOSS = [0, 3], SHARP = [0.1, 10]; // axes, the same at every learning rate
+  const onLeft = (loss) => APART[0] * (APART[1] / APART[0]) ** (loss / LOSS[1]); // the axis of the loss is on the right
 
   class EdgeLead extends trajlab.Lead {
     get name() {
@@ -53,12 +54,14 @@ trajlab.define(function edge(trajlab) {
     start() {
       const { lr, steps, ic } = this.values;
       const block = Math.max(SHORTEST, Math.round(steps / BLOCKS));
-      this.run("growth", { ...RUN, lr, steps, condition: ic, block }, { loss: [], distance: [], rate: [], sharpness: [], mean: [] });
+      const data = { loss: [], placed: [], distance: [], rate: [], sharpness: [], mean: [] };
+      this.run("growth", { ...RUN, lr, steps, condition: ic, block }, data);
     }
 
     receive(part) {
       const { data } = this;
       for (const key of ["loss", "distance"]) for (const value of part[key]) data[key].push(value);
+      for (const loss of part.loss) data.placed.push(onLeft(loss));
       for (const sharpness of part.sharpness) data.sharpness.push((sharpness * data.ran.lr) / 2);
       for (const rate of part.rate) {
         const n = data.rate.push(rate);
@@ -91,19 +94,28 @@ trajlab.define(function edge(trajlab) {
       return [strong(`step ${pretty(step, 6)}`), ": a displacement ", strong(doing), `, ${rate[i].toFixed(2).replace(/^-(?!0\.00)/, "−").replace("-", "")} a step; loss ${pretty(loss[Math.max(0, step - 1)], 2)}`];
     }
 
+    get axes() {
+      return { x: [0, this.steps], xLabel: "step", colours: this.colours, left: 48, right: 30, series: [] };
+    }
+
+    drawAxes() {
+      trajlab.draw(this.canvases.rate, { ...this.axes, y: RATES });
+      trajlab.draw(this.canvases.apart, { ...this.axes, y: APART, logY: true });
+      trajlab.draw(this.canvases.sharp, { ...this.axes, y: SHARP, logY: true });
+    }
+
     drawAt(step) {
-      const { data, colours, block } = this, { canvases } = this, blocks = Math.floor(step / block);
-      const axes = { x: [0, data.ran.steps], xLabel: "step", colours, left: 48, right: 30 }, middle = (i) => (i + 0.5) * block, end = (i) => (i + 1) * block;
+      const { data, colours, block, canvases, axes } = this, blocks = Math.floor(step / block);
+      const middle = (i) => (i + 0.5) * block, end = (i) => (i + 1) * block;
       const level = (y) => ({ values: [y, y], at: (i) => i * data.ran.steps, colour: colours.pale, width: 1 });
       const mean = { values: data.mean.slice(0, blocks), at: end, colour: colours.ink, width: 2 };
       const shown = trajlab.draw(canvases.rate, { ...axes, y: RATES, series: [level(0)] });
       if (shown) this.drawRates(shown, data.rate.slice(0, blocks));
       if (shown) this.drawLine(shown, mean);
       const copies = { values: data.distance.slice(0, step), at: (t) => t, colour: colours.ink, width: 1.4 };
-      const onLeft = (loss) => APART[0] * (APART[1] / APART[0]) ** (loss / LOSS[1]); // its own axis is on the right
-      const loss = { values: data.loss.slice(0, step).map(onLeft), at: (t) => t, colour: colours.several[1], width: 1.2, dash: [7, 3] };
+      const loss = { values: data.placed.slice(0, step), at: (t) => t, colour: colours.several[1], width: 1.2, dash: [7, 3] };
       const apart = trajlab.draw(canvases.apart, { ...axes, y: APART, logY: true, series: [loss, copies] });
-      if (apart) this.drawAxis(apart, onLeft);
+      if (apart) this.drawAxis(apart);
       const sharp = { values: data.sharpness.slice(0, blocks), at: middle, colour: colours.several[2], width: 1.4 };
       trajlab.draw(canvases.sharp, { ...axes, y: SHARP, logY: true, series: [{ ...level(1), colour: colours.ink, dash: [4, 3] }, sharp] });
     }
@@ -117,11 +129,11 @@ trajlab.define(function edge(trajlab) {
       });
     }
 
-    drawAxis({ pen, box, toY }, place) {
+    drawAxis({ pen, box, toY }) {
       pen.textAlign = "left";
       pen.textBaseline = "middle";
       pen.fillStyle = this.colours.ink;
-      for (let loss = LOSS[0]; loss <= LOSS[1]; loss++) pen.fillText(String(loss), box.right + 8, toY(place(loss)));
+      for (let loss = LOSS[0]; loss <= LOSS[1]; loss++) pen.fillText(String(loss), box.right + 8, toY(onLeft(loss)));
     }
 
     drawLine({ pen, toX, toY }, { values, at, colour, width }) {

@@ -1,5 +1,5 @@
-/* <ladder-lead>: the opening figure of the chapter on intermittency. The softmax map, with kappa moved by hand: its state is carried along, so
-   that the way up and the way down need not be the same; and networks that stand on the ladder. */
+/* <ladder-lead>: the opening figure of the chapter on intermittency. The softmax map, with kappa moved by hand: its state is carried along,
+   so that the way up and the way down need not be the same; and networks that stand on the ladder. */
 trajlab.define(function ladder(trajlab) {
   const { pretty, element } = trajlab;
   const [FROM, TO] = [4.5, 21], STEP = 0.025, EACH = 300; // kappa moves in such steps, with so many of the map at each
@@ -46,7 +46,7 @@ trajlab.define(function ladder(trajlab) {
     }
 
     get moving() {
-      return this.data && this.isConnected && this.visible && !this.paused && this.legs.length > 0;
+      return this.data && this.isConnected && this.visible && !this.paused && !this.still && this.legs.length > 0;
     }
 
     get before() {
@@ -101,14 +101,24 @@ trajlab.define(function ladder(trajlab) {
       if (!way || !way.length || !this.state) return;
       this.legs = [...way];
       this.pause(false);
-      if (this.still) this.advance(Infinity);
+      if (this.still) this.arrive();
+      this.redraw();
+    }
+
+    /** All of the way without a picture of it, in pieces that leave the page alive. */
+    arrive() {
+      clearTimeout(this.arriving);
+      this.advance(1);
+      if (this.legs.length) this.arriving = setTimeout(() => this.arrive());
+      else this.pause(false);
       this.redraw();
     }
 
     /** From the start: all the way up, down, and to one unit on, unless the reader has said where to. */
     play() {
       this.state = trajlab.initialLogits(3, 0);
-      [this.kappa, this.up, this.visited, this.cloud] = [FROM, true, new Map(), []];
+      [this.kappa, this.up, this.visited, this.fresh, this.cloud] = [FROM, true, new Map(), [], []];
+      this.branches = null;
       this.settle(SETTLED);
       const asked = this.way && this.way.length;
       this.touring = !asked;
@@ -151,6 +161,7 @@ trajlab.define(function ladder(trajlab) {
       const at = column(kappa), name = `${at} ${this.up}`;
       this.visited.delete(name); // the newest is drawn last
       this.visited.set(name, { at, up: this.up, losses });
+      this.fresh.push(this.visited.get(name));
     }
 
     // What the worker tells
@@ -192,8 +203,16 @@ trajlab.define(function ladder(trajlab) {
     }
 
     recolour() {
-      this.ground = null;
+      this.ground = this.branches = null;
       super.recolour();
+    }
+
+    get axes() {
+      return { x: [FROM, TO], y: LOSS, xLabel: "effective learning rate κ", colours: this.colours, series: [] };
+    }
+
+    drawAxes() {
+      trajlab.draw(this.canvases.diagram, this.axes);
     }
 
     drawAt() {
@@ -201,14 +220,16 @@ trajlab.define(function ladder(trajlab) {
       const rung = (n) => ({ values: LOSS, at: () => LR * (n + 1), colour: colours.pale, width: 1, dash: [1.5, 3] });
       const now = { values: LOSS, at: () => kappa, colour: colours.ink, width: 1 };
       const on = this.data.networks.filter(({ saturated }) => saturated);
-      const rings = on.map((network) => ({ values: distinct(network.losses), at: () => network.kappa, colour: colours.ink, width: 0.8, mark: "rings" }));
+      const ring = { colour: colours.ink, width: 0.8, mark: "rings" };
+      const rings = on.map((network) => ({ ...ring, values: distinct(network.losses), at: () => network.kappa }));
       const image = { sheet: this.painted(), x: [FROM, TO], y: [low, high] };
-      trajlab.draw(canvases.diagram, { x: [FROM, TO], y: LOSS, xLabel: "effective learning rate κ", colours, image, series: [...[0, 1, 2, 3].map(rung), now, ...rings] });
+      trajlab.draw(canvases.diagram, { ...this.axes, image, series: [...[0, 1, 2, 3].map(rung), now, ...rings] });
       this.drawPlane(on.filter((network) => Math.abs(network.kappa - kappa) < STEP));
     }
 
     drawPlane(networks) {
-      const { colours, kappa, cloud } = this, half = 0.75 * kappa, across = ([a, b]) => (a - b) / Math.SQRT2, along = ([a, b, c]) => (a + b - 2 * c) / Math.sqrt(6);
+      const { colours, kappa, cloud } = this, half = 0.75 * kappa;
+      const across = ([a, b]) => (a - b) / Math.SQRT2, along = ([a, b, c]) => (a + b - 2 * c) / Math.sqrt(6);
       const points = (states, colour, mark, width) => ({ values: states.map(along), at: (i) => across(states[i]), colour, mark, width });
       const rings = networks.map(({ logits }) => points(logits, colours.ink, "rings", 0.8));
       const series = [...rings, points(cloud, this.up ? colours.vermilion : colours.blue, "dots", 2.5)];
@@ -230,14 +251,21 @@ trajlab.define(function ladder(trajlab) {
           });
         }
       }
-      const sheet = element("canvas", { width: WIDE, height: MAP.height }), pen = sheet.getContext("2d");
-      pen.drawImage(this.ground, 0, 0, WIDE, MAP.height);
+      const sheet = () => element("canvas", { width: WIDE, height: MAP.height });
+      if (!this.branches) [this.branches, this.fresh] = [sheet(), [...this.visited.values()]];
+      const pen = this.branches.getContext("2d");
       pen.globalAlpha = 0.8;
-      for (const { at, up, losses } of this.visited.values()) {
+      for (const { at, up, losses } of this.fresh) {
         pen.fillStyle = up ? this.colours.vermilion : this.colours.blue;
         for (const loss of losses) pen.fillRect(at - 0.75, place(loss) - 0.75, 1.5, 1.5);
       }
-      return sheet;
+      this.fresh = [];
+      this.both = this.both || sheet();
+      const whole = this.both.getContext("2d");
+      whole.clearRect(0, 0, WIDE, MAP.height);
+      whole.drawImage(this.ground, 0, 0, WIDE, MAP.height);
+      whole.drawImage(this.branches, 0, 0);
+      return this.both;
     }
   }
 

@@ -1,8 +1,9 @@
 /* A figure that leads a page: a large picture that moves, with its caption below it, one or two controls, and marks, values worth a look.
 
-   A run is shown step by step, at a pace at which it can be followed, while it is computed or afterwards. Links in the text set the controls
-   (links.js). A subclass has, beside what a panel has, `steps` (of the run that is shown), `pace`, drawAt(step) and told(step), what the
-   line of progress says there; and, where the run is to be seen as it grows, `there`, the last step that has been computed. */
+   A run is shown step by step, at a pace at which it can be followed, while it is computed or afterwards. Links in the text set the
+   controls (links.js). A subclass has, beside what a panel has, `steps` (of the run that is shown), `pace`, drawAt(step) and told(step),
+   what the line of progress says there; drawAxes(), where a run takes a while; and, where the run is to be seen as it grows, `there`, the
+   last step that has been computed. */
 trajlab.define(function lead(trajlab) {
   const { element } = trajlab;
   const LATE = 500; // milliseconds
@@ -71,7 +72,8 @@ trajlab.define(function lead(trajlab) {
         figure.append(figure.firstChild); // the caption below
         return figure;
       });
-      const buttons = element("div", { class: "buttons", role: "group", "aria-label": "values to try" }, ...this.marked.map(([, button]) => button));
+      const group = { class: "buttons", role: "group", "aria-label": "values to try" };
+      const buttons = element("div", group, ...this.marked.map(([, button]) => button));
       root.append(
         ...styles,
         element("div", { class: "figures" }, ...figures),
@@ -169,6 +171,9 @@ trajlab.define(function lead(trajlab) {
       this.tick();
     }
 
+    /** What is there before the first part of a run has come. */
+    drawAxes() {}
+
     advance(steps) {
       this.head = Math.min(this.there, this.head + steps);
     }
@@ -196,7 +201,7 @@ trajlab.define(function lead(trajlab) {
     }
 
     render() {
-      if (!this.data) return;
+      if (!this.data) return this.drawAxes();
       const step = Math.floor(Math.min(this.head, this.there));
       this.drawAt(step);
       this.progress.replaceChildren(...this.told(step));

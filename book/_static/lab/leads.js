@@ -16,7 +16,10 @@ trajlab.define(function leads(trajlab) {
       for (let p = 0; p < size; p++) for (let i = 0; i < size; i++) parts[i] += vectors[p * size + i] * vector[p];
       return parts;
     };
-    const back = (parts, { vectors }) => Float64Array.from({ length: size }, (_, p) => parts.reduce((sum, part, i) => sum + vectors[p * size + i] * part, 0.0));
+    const back = (parts, { vectors }) => {
+      const row = (p) => parts.reduce((sum, part, i) => sum + vectors[p * size + i] * part, 0.0);
+      return Float64Array.from({ length: size }, (_, p) => row(p));
+    };
     const squares = (vectors) => vectors.map((vector) => vector.reduce((sum, value) => sum + value * value, 0.0));
     const each = Array.from({ length: copies }, (_, m) => m + 1);
     let bent = each.map(apart), t = 0, loss = gd.loss(w, 0); // the displacements without negative curvature
