@@ -137,7 +137,9 @@ def test_a_weight_is_moved_by_pointer_and_by_keyboard(open_page):
     page.wait_for_function(f"{WEIGHTS}.truth.textContent.includes('ends well')")
     assert "w22:0.55" in page.evaluate("location.hash")
     page.get_by_role("button", name="Another network").click()
-    page.wait_for_function(f"{WEIGHTS}.values.w22 !== 0.55 && {WEIGHTS}.data.complete && {WEIGHTS}.data.whole")
+    page.wait_for_function(
+        f"{WEIGHTS}.values.w22 !== 0.55 && !{WEIGHTS}.changedSince && {WEIGHTS}.data.complete && {WEIGHTS}.data.whole"
+    )
     last = page.evaluate(f"Array.from({{ length: 9 }}, (_, i) => Object.values({WEIGHTS}.data.ran)[i])")
     loss = tl.train(write_lab_trees.descent(), np.array([last], dtype=float), 4000, every=4000).loss[0, -1]
     assert page.evaluate(f"{WEIGHTS}.data.loss.at(-1)") == loss

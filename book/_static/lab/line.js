@@ -86,9 +86,7 @@ trajlab.define(function line(trajlab) {
       return [...parts, "; clock of D: ", bold(time(clocks.D)), ", of the line: ", bold(time(clocks.line))];
     }
 
-    /** Axes at once, until the run is there. */
-    render() {
-      if (this.data) return super.render();
+    drawAxes() {
       const { colours, canvases } = this, common = { x: [0, RUN.steps], xLabel: "step", series: [], colours, left: 48 };
       trajlab.draw(canvases.z, { ...common, y: [-1, 1] });
       trajlab.draw(canvases.apart, { ...common, y: [BOTTOM, TOP], logY: true });
