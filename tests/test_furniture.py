@@ -2,6 +2,7 @@
 
 import re
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def visit(html, browser):
     assert complaints == []
 
 
+def faults(page, selector):
+    """What axe finds serious in a part of the page."""
+    page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate(f"axe.run({selector!r}, {{preload: false, resultTypes: ['violations']}})")["violations"]
+    return [fault["id"] for fault in found if fault["impact"] in ("serious", "critical")]
+
+
 # The pages as they are written
 
 
@@ -71,9 +79,7 @@ def test_no_number_is_typed_by_hand():
         )
         labels, used = re.findall(r"\$\$ \((eq-[\w-]+)\)$", text, re.MULTILINE), re.findall(r"\{eq\}`([\w-]+)`", text)
         every = "".join(other.read_text(encoding="utf-8") for other in (ROOT / "book").glob("*.md"))
-        assert all(f"{{eq}}`{label}`" in every for label in labels if label != "eq-flow") and all(
-            f"$$ ({u})" in every for u in used
-        )
+        assert all(f"{{eq}}`{label}`" in every for label in labels) and all(f"$$ ({u})" in every for u in used)
 
 
 def test_every_chapter_says_its_run_time_in_the_same_words():
@@ -184,6 +190,7 @@ def test_search(visit, query, kind, first):
     page.on("request", lambda request: requests.append(request.url))
     page.wait_for_selector("#search-results li")
     headings = page.locator("#search-results h2").all_inner_texts()
+    assert faults(page, "main") == []
     order = ["Chapters", "Glossary", "Reference", "API"]
     assert headings == [name for name in order if name in headings]
     place = "#search-results > ul" if kind is None else f"#search-results h2:text-is('{kind}') + ul"
@@ -217,6 +224,7 @@ def test_cards_and_enlarged_figures(visit, options):
     else:
         term.hover()
     cards.first.wait_for()
+    assert faults(page, ".tl-card:not([hidden])") == []
     box = cards.first.bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= options["viewport"]["width"]
     cards.first.hover()
@@ -238,6 +246,7 @@ def test_cards_and_enlarged_figures(visit, options):
     button.focus()
     page.keyboard.press("Enter")
     dialog.wait_for()
+    assert faults(page, "dialog") == []
     image = dialog.locator("img")
     assert image.get_attribute("alt") and image.evaluate("(i) => i.src") == figure.locator("img").evaluate(
         "(i) => i.src"
