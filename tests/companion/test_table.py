@@ -27,6 +27,7 @@ def test_decimal_points_are_in_line():
     cells = page.tbody.find_all("td")
     assert [cell.get("data-pad", "") for cell in cells] == ["", "−1", "", ""] and cells[0].text == "−12.5"
     assert cells[1].span.text == "(3 to 4)"
+    assert parsed(Table(("", "t"), [("a", "1.5 ms")])).td.text == "1.5\N{NO-BREAK SPACE}ms"
     words = parsed(Table(("", "n"), [("a", "100"), ("b", "none")]))
     assert not words.find_all(attrs={"data-pad": True})
 

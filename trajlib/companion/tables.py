@@ -124,4 +124,5 @@ def _text(text: str) -> str:
     signed = re.sub(r"(?<![\w.)\]])-(?=\d)", "−", html.escape(text, quote=False))
     if NUMBER.match(text):  # a line may break before what is in brackets, not within
         signed = re.sub(r" (\([^()]*\))$", r" <span>\1</span>", signed)
+        signed = re.sub(r"(?<=\d) (?=[^\d\s(<±]+$)", "\N{NO-BREAK SPACE}", signed)  # nor before a unit
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", signed)
