@@ -11,7 +11,7 @@ from pathlib import Path
 from contents import chapter_numbers, listed
 from playwright.sync_api import Error, sync_playwright
 
-LEFT_OUT = "glossary", "figures", "api", "benchmarks"
+LEFT_OUT = "figures", "api", "benchmarks"
 """Pages to look things up in, which is easier on a screen."""
 PATIENCE = 60_000
 """Milliseconds for a laboratory."""
@@ -28,6 +28,7 @@ def article(file: Path, name: str, inside: list[str]) -> str:
     pages = "|".join(inside)
     text = re.sub(rf'href="({pages})\.html#([^"]+)"', r'href="#\1--\2"', text)
     text = re.sub(rf'href="({pages})\.html"', r'href="#\1--page"', text)
+    text = re.sub(rf' href="(?:{"|".join(LEFT_OUT)})\.html[^"]*"', "", text)  # which is not in the file
     return f'<div id="{name}--page">{text}</div>'
 
 
