@@ -8,7 +8,9 @@ import numpy as np
 LAB = Path(__file__).parents[1] / "book" / "_static" / "lab"
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Laboratory</title><script defer src="{lab}/load.js"></script><body>{body}</body></html>"""
-ALL_PARTS = "<trajectory-lab hidden></trajectory-lab><golden-check hidden></golden-check><curve-lead hidden></curve-lead>"
+ALL_PARTS = (
+    "<trajectory-lab hidden></trajectory-lab><golden-check hidden></golden-check><curve-lead hidden></curve-lead>"
+)
 BYTES = "const bytes = (a) => btoa(Array.from(new Uint8Array(a.buffer), (b) => String.fromCharCode(b)).join(''));"
 
 
