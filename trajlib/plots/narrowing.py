@@ -330,9 +330,11 @@ def broken(text: str, share: float) -> str:
     --------
     >>> broken("which multiplier has left $a + b$", 0.6)
     'which multiplier\\nhas left $a + b$'
+    >>> broken("power law, δ = 2, α = 1", 0.7)
+    'power law,\\nδ = 2, α = 1'
     """
     most, lines = share * len(text), [""]
-    for word in re.findall(r"(?:\$[^$]*\$|[^\s$])+", text):
+    for word in re.findall(r"(?:\$[^$]*\$| [=×<>] |[^ $])+", text):
         if lines[-1] and len(lines[-1]) + 1 + len(word) > most:
             lines.append(word)
         else:
