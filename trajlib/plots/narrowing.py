@@ -25,8 +25,8 @@ from matplotlib.ticker import FixedLocator
 __all__ = ["narrow", "narrowed"]
 
 WIDTH = 4.2
-"""Inches. At 110 dots per inch that is 462 pixels, of which a phone shows three quarters: 8.5 points are ten pixels there."""
-SMALLEST = 8.5
+"""Inches. At 110 dots per inch that is 462 pixels, of which a phone shows two thirds: 9.5 points are nine or ten pixels there."""
+SMALLEST = 9.5
 """Points: no text is smaller."""
 _HINTS: WeakKeyDictionary[Figure, dict[str, Any]] = WeakKeyDictionary()
 
