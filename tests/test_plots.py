@@ -2,10 +2,14 @@
 
 import base64
 import itertools
+import re
 import struct
+import sys
+from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pytest
 
@@ -13,8 +17,12 @@ from trajlib import plots
 from trajlib.plots import styling
 from trajlib.plots.narrowing import WIDTH, broken, narrowed
 
-PHONE = 348
-"""Pixels that a phone 360 wide has for a figure."""
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+import execute_notebooks
+import page_figures
+
+PHONE = 304
+"""Pixels that a page 360 wide has for a figure, on its card in the dark."""
 
 
 @pytest.fixture(autouse=True)
@@ -175,3 +183,31 @@ def test_a_notebook_keeps_both():
     assert (told["width"], told["height"]) == (round(width / 2), round(height / 2))
     slim, high = struct.unpack(">II", base64.b64decode(told["narrow"])[16:24])
     assert slim < width / 2 and high > height and plt.get_fignums() == [figure.number]
+
+
+def test_a_page_shows_the_narrow_one_on_a_phone(tmp_path):
+    """From an executed notebook to the page: found by its picture, as light as it can be, in the place that it takes."""
+    wide, told = styling.in_notebook(shared())
+    cell = nbformat.v4.new_code_cell(
+        outputs=[nbformat.v4.new_output("display_data", {"image/png": wide}, metadata={"image/png": told})]
+    )
+    execute_notebooks.lighten(cell)
+    (output,) = cell.outputs
+    light = base64.b64decode(output.data["image/png"])
+    assert len(light) < len(base64.b64decode(wide)) / 2
+    (tmp_path / "executed").mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "executed" / "one.ipynb")
+    narrow = page_figures.narrow_versions(tmp_path / "executed")
+    (name,) = narrow
+    for file in (name, "other.png"):
+        (tmp_path / file).write_bytes(light)
+    figure = '<figure class="align-default" tabindex="0" id="a">\n<img alt="b" src="{}" style="width: 9px; height: 9px" /></figure>'
+    page = page_figures.with_light_figures(figure.format(name), tmp_path, narrow)
+    whole = re.search(r'<img loading="lazy" width="(\d+)" height="(\d+)"', page)
+    assert abs(int(whole[1]) - told["width"]) < 2 and abs(int(whole[2]) - told["height"]) < 2
+    assert "style" not in page and "tl-wide" not in page
+    slim = re.search(r'<source media="\(max-width: 600px\)" srcset="(.+?)" width="(\d+)" height="(\d+)">', page)
+    assert (tmp_path / slim[1]).stat().st_size < len(base64.b64decode(told["narrow"])) / 2
+    assert int(slim[2]) < told["width"] / 2 and int(slim[3]) > told["height"]
+    assert "tl-wide" in page_figures.with_light_figures(figure.format("other.png"), tmp_path, narrow)
+    assert page_figures.webp(narrow[name]) == narrow[name] and page_figures.palette(light) == light

@@ -117,15 +117,15 @@ def execute(page: Path, stderr=None) -> NotebookNode:
 def lighten(cell: NotebookNode) -> None:
     """Pictures with a palette of few colours, where that is smaller: a third, for lines and text."""
 
-    def packed(picture: str) -> str:
-        return base64.b64encode(page_figures.palette(base64.b64decode(picture))).decode()
+    def packed(picture: str, pack) -> str:
+        return base64.b64encode(pack(base64.b64decode(picture))).decode()
 
     for output in cell.outputs:
         if picture := output.get("data", {}).get("image/png"):
-            output["data"]["image/png"] = packed(picture)
+            output["data"]["image/png"] = packed(picture, page_figures.palette)
             shown = output.metadata.get("image/png", {})
             if narrow := shown.get("narrow"):
-                shown["narrow"] = packed(narrow)
+                shown["narrow"] = packed(narrow, page_figures.webp)
 
 
 def refuse_noise(page: Path, cell: NotebookNode) -> None:

@@ -48,7 +48,9 @@ def finish(app, exception) -> None:
     laboratory = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(Path(app.outdir, "_static", "lab").iterdir())))
     # A browser that knows an older book must not mix its parts with the new ones.
     version = (r"(?<=lab/load\.js\?v=)\w+", laboratory.hexdigest()[:8])
-    narrow = page_figures.narrow_versions(Path(app.outdir).parent / "jupyter_execute")
+    narrow = page_figures.narrow_versions(
+        Path(app.srcdir, app.config.nb_execution_cache_path or "_build/.jupyter_cache")
+    )
     for page in Path(app.outdir).rglob("*.html"):
         text = before = page.read_text(encoding="utf-8")
         for pattern in (*LEFT_OUT, SEARCH):

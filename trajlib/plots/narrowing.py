@@ -25,8 +25,8 @@ from matplotlib.ticker import FixedLocator
 __all__ = ["narrow", "narrowed"]
 
 WIDTH = 4.2
-"""Inches. At 110 dots per inch that is 462 pixels, of which a phone shows three quarters: 8.5 points are ten pixels there."""
-SMALLEST = 8.5
+"""Inches. At 110 dots per inch that is 462 pixels, of which a phone shows two thirds: 9.5 points are nine or ten pixels there."""
+SMALLEST = 9.5
 """Points: no text is smaller."""
 _HINTS: WeakKeyDictionary[Figure, dict[str, Any]] = WeakKeyDictionary()
 
@@ -330,9 +330,11 @@ def broken(text: str, share: float) -> str:
     --------
     >>> broken("which multiplier has left $a + b$", 0.6)
     'which multiplier\\nhas left $a + b$'
+    >>> broken("power law, δ = 2, α = 1", 0.7)
+    'power law,\\nδ = 2, α = 1'
     """
     most, lines = share * len(text), [""]
-    for word in re.findall(r"(?:\$[^$]*\$|[^\s$])+", text):
+    for word in re.findall(r"(?:\$[^$]*\$| [=×<>] |[^ $])+", text):
         if lines[-1] and len(lines[-1]) + 1 + len(word) > most:
             lines.append(word)
         else:
