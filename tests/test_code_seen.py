@@ -1,5 +1,6 @@
 """The code that a page shows: a few lines a section, none of them cut; the rest is folded, with one prompt for folded cells in a row."""
 
+import ast
 import sys
 from pathlib import Path
 
@@ -51,6 +52,21 @@ def test_no_code_of_a_figure_or_a_table_is_seen(page):
         cell.source for cell, seen, draws in cells(page) if seen and (draws or "table" in cell.metadata.get("tags", ()))
     ]
     assert shown == []
+
+
+def rebound(sources):
+    """Names that one cell imports and another one, or the same, gives to something else."""
+    trees = [node for source in sources for node in ast.walk(ast.parse(source))]
+    imports = [alias for node in trees if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
+    imported = {(alias.asname or alias.name).partition(".")[0] for alias in imports}
+    return sorted(imported & {n.id for n in trees if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_imported_name_is_used_for_something_else(page):
+    """A cell that draws is left out of some runs: it must not hide from a later cell what that one calls."""
+    assert rebound(cell.source for cell, _, _ in cells(page)) == []
+    assert rebound(["from a import shown", "shown = {1: 2}", "import os.path as p"]) == ["shown"]
 
 
 def test_folded_cells_in_a_row_have_one_prompt():

@@ -2,8 +2,8 @@
 
     other_browsers.py [firefox] [webkit]     # Debian: firefox-esr; webkit2gtk-driver, xvfb
 
-The tests look at the pages in Chromium. This is the same look, shorter, with what drives the other two: WebDriver BiDi (over a socket of
-Firefox itself), and WebKit's own driver. One line a page; ends with an error if something is not as it should be.
+The tests look at the pages in Chromium. This is the same look, axe-core included, with what drives the other two: WebDriver BiDi (over
+a socket of Firefox itself), and WebKit's own driver. One line a page; ends with an error if something is not as it should be.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from importlib.resources import files
 from pathlib import Path
 
 from contents import ROOT, listed, needs
@@ -31,6 +32,13 @@ LOOK = """
 localStorage.setItem("mode", THEME); document.documentElement.dataset.mode = document.documentElement.dataset.theme = THEME;
 return {width: document.documentElement.scrollWidth, errors: window.complaints || [], undrawn: [...document.images]
   .filter((i) => i.complete && i.loading !== "lazy" && !i.naturalWidth).map((i) => i.src)};
+"""
+AXE = """
+if (!window.axe) { AXE_SOURCE
+}
+axe.run({preload: false, resultTypes: ["violations"]}).then(({violations}) => { window.judged = violations.filter((v) =>
+  ["serious", "critical"].includes(v.impact)).map((v) => `${v.id}: ${v.nodes[0].html.slice(0, 100)}`); });
+return null;
 """
 LABS = """
 const labs = [...document.querySelectorAll(NAMES)];
@@ -139,6 +147,17 @@ class WebKit:
             process.wait()
 
 
+def accessible(browser) -> list[str]:
+    """What axe-core finds serious."""
+    source = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    browser.ask(AXE.replace("AXE_SOURCE", source))
+    for _ in range(LAB_SECONDS):
+        time.sleep(0.5)
+        if (judged := browser.ask("return window.judged || null;")) is not None:
+            return judged
+    return ["axe-core has not answered"]
+
+
 def looked_at(browser, name: str) -> list[str]:
     """What is wrong with a page, in each width and theme; then its laboratories, one after the other."""
     address, wrong = (PAGES / f"{name}.html").as_uri(), []
@@ -149,7 +168,8 @@ def looked_at(browser, name: str) -> list[str]:
         inside = browser.ask("return document.documentElement.clientWidth;")
         if found["width"] > inside:
             wrong.append(f"{width} px, {theme}: {found['width']} px wide, {inside} are there")
-        wrong += [f"{width} px, {theme}: {what}" for what in (*found["errors"], *found["undrawn"])]
+        judged = accessible(browser) if width == WIDTHS[0] else []
+        wrong += [f"{width} px, {theme}: {what}" for what in (*found["errors"], *found["undrawn"], *judged)]
     source = (ROOT / "book" / f"{name}.md").read_text(encoding="utf-8")
     labs = needs(ROOT / "book" / f"{name}.md").labs if re.search(r"^trajlib: ", source, re.MULTILINE) else ()
     if labs:
