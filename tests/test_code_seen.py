@@ -1,6 +1,7 @@
 """The code that a page shows: a few lines a section, none of them cut; the rest is folded, with one prompt for folded cells in a row."""
 
 import ast
+import builtins
 import sys
 from pathlib import Path
 
@@ -67,6 +68,26 @@ def test_no_imported_name_is_used_for_something_else(page):
     """A cell that draws is left out of some runs: it must not hide from a later cell what that one calls."""
     assert rebound(cell.source for cell, _, _ in cells(page)) == []
     assert rebound(["from a import shown", "shown = {1: 2}", "import os.path as p"]) == ["shown"]
+
+
+def undefined(sources):
+    """Names that a cell uses and neither it nor one before it has given."""
+    known, missing = set(dir(builtins)), []
+    for source in sources:
+        nodes = list(ast.walk(ast.parse(source)))
+        known |= {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+        known |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+        known |= {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler) and n.name}
+        imports = [alias for n in nodes if isinstance(n, ast.Import | ast.ImportFrom) for alias in n.names]
+        known |= {(alias.asname or alias.name).partition(".")[0] for alias in imports}
+        missing += sorted({n.id for n in nodes if isinstance(n, ast.Name)} - known)
+    return missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_name_is_given_before_it_is_used(page):
+    assert undefined(cell.source for cell, _, _ in cells(page)) == []
+    assert undefined(["a = 1", "print(a, b)", "b = 2"]) == ["b"]
 
 
 def test_folded_cells_in_a_row_have_one_prompt():
