@@ -5,6 +5,7 @@ import itertools
 import re
 import struct
 import sys
+import warnings
 from pathlib import Path
 
 import matplotlib
@@ -170,6 +171,16 @@ def test_a_figure_can_say_how():
     assert len(narrowed(figure).axes) == 1
     with pytest.raises(ValueError, match="legend must be 'inside' or 'below', got 'left'"):
         plots.narrow(figure, legend="left")
+
+
+def test_a_masked_picture_in_half_precision_says_nothing():
+    """numpy fills masked arrays with 1e20, which float16 has not: a warning would stop the chapter."""
+    fig, axes = plt.subplots(1, 2, figsize=(7, 3))
+    axes[0].pcolormesh(np.array([[0.5, np.nan], [0.25, 1]], dtype=np.float16))
+    axes[1].plot([1, 2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert narrowed(fig) is not None
 
 
 def test_lines_break_outside_formulas():

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
@@ -126,7 +127,13 @@ def _copied(figure: Figure) -> Figure:
     """A copy that pyplot does not know of."""
     manager, figure.canvas.manager = figure.canvas.manager, None
     try:
-        return pickle.loads(pickle.dumps(figure))
+        with np.errstate(over="ignore"):
+            copy = pickle.loads(pickle.dumps(figure))
+            for artist in copy.findobj(lambda artist: isinstance(artist, ScalarMappable)):
+                data = artist.get_array()
+                if data is not None and data.dtype == np.float16:  # too small for numpy's fill value of a masked array
+                    artist.set_array(data.astype(np.float64))
+        return copy
     finally:
         figure.canvas.manager = manager
 
