@@ -19,7 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "data" / "benchmarks" / "laboratory.json"
 LAB = ROOT / "book" / "_static" / "lab"
-NETWORKS, STEPS, ROUNDS, TARGET = 20, 1000, 9, 3.0
+NETWORKS, STEPS, ROUNDS, TARGET = 20, 4000, 7, 3.0
 PAGE = '<!doctype html><meta charset="utf-8"><script defer src="{lab}/load.js"></script><golden-check hidden></golden-check>'
 SIDES = """
 const job = {split: 0, seed: 0, networks: %d, steps: %d, descent: {lr: 1.0}};
