@@ -325,9 +325,19 @@ def _shorten(figure: Figure, panels: list[_Panel], columns: int, wanted: list[fl
         fixed = isinstance(ax.yaxis.get_major_locator(), FixedLocator)
         names = [label.get_text() for label in ax.get_yticklabels()] if fixed else []
         if leaves < 0.6 * figure.bbox.width / columns and any(len(name) > 12 for name in names):
-            lines = [broken(name, 0.55) if len(name) > 12 and "\n" not in name else name for name in names]
-            ax.set_yticks(ax.get_yticks(), lines)
-            wanted[panel.row] = max(wanted[panel.row], 2.6 * SMALLEST / 72 * len(lines))
+            names = [_in_two(name) if len(name) > 12 and "\n" not in name else name for name in names]
+            ax.set_yticks(ax.get_yticks(), names)
+        if fixed and any("\n" in name for name in names) and len(names) > 1:
+            ticks, size = ax.get_yticks(), max(label.get_fontsize() for label in ax.get_yticklabels())
+            share = np.abs(np.diff(ticks)).min() / abs(np.subtract(*ax.get_ylim()))  # of the height, for each name
+            lines = 1 + max(name.count("\n") for name in names)
+            wanted[panel.row] = max(wanted[panel.row], 1.25 * lines * size / 72 / share)
+
+
+def _in_two(name: str) -> str:
+    """A name in two lines, the first of them as short as that takes."""
+    tried = (broken(name, share) for share in np.linspace(0.45, 0.95, 11))
+    return next((text for text in tried if text.count("\n") < 2), name)
 
 
 def broken(text: str, share: float) -> str:
@@ -366,6 +376,9 @@ def _thin(figure: Figure, panels: list[_Panel]) -> None:
             )
             ax.set_xticks(ticks, [label if k % max(step, 2) == 0 else "" for k, label in enumerate(labels)])
         else:
+            if any("\n" in label for label in labels):
+                ax.set_xticks(ticks, [label.replace("\n", ", ") for label in labels], rotation=90)
+                continue
             ax.tick_params(axis="x", rotation=35)
             for label in ax.get_xticklabels():
                 label.set_horizontalalignment("right")
