@@ -67,35 +67,33 @@ def test_fine_rates_lie_about_the_onset_and_the_fastest():
     assert cells.wanted(cell, nowhere, {}, 0) == list(range(-3, 4))
 
 
-def test_a_cell_that_is_stopped_goes_on_and_ends_as_one_that_is_not(tmp_path, monkeypatch):
+@pytest.mark.parametrize("after", [3, 9])
+def test_a_cell_that_is_stopped_goes_on_and_ends_as_one_that_is_not(tmp_path, monkeypatch, after):
+    """In the coarse pass (of 7 rates), and in the fine one."""
     monkeypatch.setitem(cells.CELLS, TINY.name, TINY)
-    done = []
+    real, calls, lines = cells.part, [], []
+
+    def watched(cell, k, first, networks):
+        if len(calls) == after:
+            calls.append(None)
+            raise RuntimeError("stopped")
+        calls.append((k, first, networks))
+        return real(cell, k, first, networks)
+
     with ThreadPoolExecutor(1) as executor:
-        want = learning.table(TINY, *learning.run(TINY, executor, lambda *said: done.append(said), tmp_path / "whole"))
-        real, calls = cells.part, []
-
-        def failing(**cell):
-            calls.append(cell)
-            if len(calls) == 4:
-                raise KeyboardInterrupt
-            return real(**cell)
-
-        monkeypatch.setattr(learning.cells, "part", failing)
-        monkeypatch.setattr(
-            learning.tl, "sweep", lambda run, *a, _s=learning.tl.sweep, **o: _s(run, *a, **o | {"code": "ignore"})
-        )
-        for _ in range(2):
-            try:
-                got = learning.table(TINY, *learning.run(TINY, executor, lambda *said: None, tmp_path / "stopped"))
-            except (KeyboardInterrupt, Exception) as error:
-                assert "kept in" in str(error) and len(calls) >= 4
-    assert len(calls) < 2 * len({str(c) for c in calls}) and want.keys() == got.keys()
+        want = learning.table(TINY, *learning.run(TINY, executor, lambda *said: lines.append(said), tmp_path / "whole"))
+        monkeypatch.setattr(learning.cells, "part", watched)
+        with pytest.raises(RuntimeError, match="kept in"):
+            learning.run(TINY, executor, lambda *said: None, tmp_path / "stopped")
+        got = learning.table(TINY, *learning.run(TINY, executor, lambda *said: None, tmp_path / "stopped"))
+    done = [call for call in calls if call is not None]
+    assert len(done) == len(set(done)) > after and len(lines) >= 2  # nothing was run twice
+    assert want.keys() == got.keys()
     for name, values in want.items():
         np.testing.assert_array_equal(got[name], values, err_msg=name)
-    assert (
-        want["time_90"].shape == (len(want["rates"]), 8) and (want["time_90"][want["networks"] == 4][:, 4:] == -2).all()
-    )
-    assert sum(np.asarray(v).nbytes for v in want.values()) < 20_000 and done
+    assert want["time_90"].shape == (len(want["rates"]), 8)
+    assert (want["time_90"][want["networks"] == 4][:, 4:] == -2).all()
+    assert sum(np.asarray(v).nbytes for v in want.values()) < 20_000
 
 
 def test_convolution_is_a_convolution():

@@ -36,39 +36,37 @@ def settings_of(cell: Cell) -> dict:
     """Everything that the arrays of a cell depend on."""
     declared = cell._asdict() | {"hidden": list(cell.hidden), "fractions": list(FRACTIONS), "hold": HOLD, "seed": SEED}
     declared.pop("cost")  # how it is cut into parts changes nothing
-    return declared | {"version": VERSION}
+    return declared | {"name": cell.name, "version": VERSION}
 
 
-def parts(cell: Cell, numbers: list[int], first: int, last: int) -> list[dict]:
-    """The parts of rates that networks ``first`` to ``last`` are cut into."""
+def parts(cell: Cell, numbers: list[int], networks: int) -> list[dict]:
+    """The parts that so many networks at each of some rates are cut into."""
     step = cell.at_once
     return [
-        {"cell": cell.name, "k": k, "first": i, "networks": min(step, last - i)}
+        {"cell": cell.name, "k": k, "first": i, "networks": min(step, networks - i)}
         for k in numbers
-        for i in range(first, last, step)
+        for i in range(0, networks, step)
     ]
 
 
 def run(cell: Cell, executor, say, folder: Path) -> tuple[dict[int, dict], dict[int, dict]]:
     """The coarse and the fine rates of a cell: accuracies, exponents and the rest, by the numbers of the rates."""
-    todo: list[dict] = []
 
-    def rows(numbers: list[int], networks: int) -> dict[int, dict]:
-        cut = parts(cell, numbers, 0, networks)
-        todo.extend(one for one in cut if one not in todo)
-        sweep = tl.sweep(cells.part, todo, folder, version=VERSION, executor=executor, in_flight=2)
+    def rows(name: str, numbers: list[int], networks: int) -> dict[int, dict]:
+        cut = parts(cell, numbers, networks)
+        sweep = tl.sweep(cells.part, cut, folder / name, version=VERSION, executor=executor, in_flight=2)
         found = {}
         for k in numbers:
             several = [sweep.load(**one) for one in cut if one["k"] == k]
             found[k] = {name: np.concatenate([one[name] for one in several]) for name in several[0]}
-        say(f"{len(numbers)} rates x {networks} networks", cell.seconds(len(numbers), networks))
+        say(f"{name}, {len(numbers)} rates x {networks} networks", cell.seconds(len(numbers), networks))
         return found
 
-    coarse = rows(list(range(cell.low, cell.high + 1, COARSE)), cell.pilots)
+    coarse = rows("coarse", list(range(cell.low, cell.high + 1, COARSE)), cell.pilots)
     fine: dict[int, dict] = {}
     passes = 0
     while numbers := cells.wanted(cell, coarse, fine, passes):
-        fine |= rows(numbers, cell.networks)
+        fine |= rows(f"fine {passes + 1}", numbers, cell.networks)
         passes += 1
     return coarse, fine
 
@@ -100,7 +98,7 @@ def table(cell: Cell, coarse: dict[int, dict], fine: dict[int, dict]) -> dict[st
         return {
             "rates": 10 ** (np.array(numbers) / GRID), "networks": np.array([len(row["exponent"]) for row in rows], dtype=np.int16),
             "best": best, "horizon": cell.steps + 1 - HOLD, "end": end.astype(np.float16), **times,
-            "exponent": filled("exponent", n), "early": filled("early", few), "fitted": filled("fitted", cell.fitted),
+            "exponent": filled("exponent", n), "early": filled("early", few // 2), "fitted": filled("fitted", cell.fitted),
             "fitted_kept": np.packbits(filled("fitted_kept", cell.fitted, bool), axis=1), "sharpness": filled("sharpness", cell.sharp),
         }  # fmt: skip
 

@@ -42,7 +42,7 @@ class CellSummary(NamedTuple):
         Fastest rate over the onset of chaos.
     onset, sign, fitted, breaking, unstable : ThresholdRate
         From which rate on more than half of the networks have an exponent above the bound; a positive one; a fit that the paper keeps;
-        do not learn within the steps; have a sharpness above 2/lr at one of the times that it was measured at.
+        do not learn within the steps, above the fastest rate; have a sharpness above 2/lr at one of the times that it was measured at.
     fastest : FastestRate
     overlap : ndarray (rates,), bool
         Where more than half learn and more than half are chaotic.
@@ -109,7 +109,7 @@ def summary(
     t, e = time[fine], exponent[fine][:, : time.shape[1]]
     options = {"draws": draws, "seed": seed}
     with np.errstate(invalid="ignore"):
-        chaotic, positive = e > bound, e > 0
+        chaotic = e > bound
         overlap = ((some >= 0).mean(axis=1) > 0.5) & ((exponent[:, :few] > bound).mean(axis=1) > 0.5)
         over = (arrays["sharpness"].astype(np.float64) * rates[:, None, None] > 2).any(axis=2)
     sharp = ~np.isnan(arrays["sharpness"].astype(np.float64)).all(axis=(1, 2))
@@ -120,11 +120,12 @@ def summary(
     onset = threshold_rate(rates[fine], chaotic, **options)
     median = learning_times(some, horizon).median
     at = int(np.argmin(fastest.median))
+    beyond = rates >= (fastest.last if np.isfinite(fastest.last) else 0.0)  # below it, runs that do not learn are slow
     return CellSummary(
         name=str(settings.get("name", "")), task=settings["task"], activation=settings["activation"], hidden=tuple(settings["hidden"]),
         decay=float(settings["decay"]), ratio=rate_ratio(rates[fine], t, horizon, chaotic, **options), onset=onset,
-        sign=threshold_rate(rates[fine], positive, **options), fitted=threshold_rate(rates, kept, lasting=2, **options),
-        breaking=threshold_rate(rates, some < 0, lasting=2, **options),
+        sign=threshold_rate(rates, exponent[:, :few] > 0, lasting=2, **options), fitted=threshold_rate(rates, kept, lasting=2, **options),
+        breaking=threshold_rate(rates[beyond], some[beyond] < 0, lasting=2, **options),
         unstable=threshold_rate(rates[sharp], over[sharp], lasting=2, **options),
         fastest=fastest, overlap=overlap, slope=slope(rates, median, min(np.nan_to_num(onset.above, nan=np.inf), fastest.first)),
         association=association(e[at], t[at]), least=float(fastest.median[at]),

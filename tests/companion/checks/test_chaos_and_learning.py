@@ -161,11 +161,16 @@ def cell(onset, fastest, breaking, edge, n=40):
 
 
 def test_summary_of_a_cell_with_known_answers():
-    found = learned.summary(*cell(onset=1.0, fastest=RATES[20], breaking=RATES[32], edge=RATES[12]), draws=100)
+    arrays, settings = cell(onset=1.0, fastest=RATES[20], breaking=RATES[32], edge=RATES[12])
+    found = learned.summary(arrays, settings, draws=100)
     assert found.onset.above == RATES[20] and found.fastest.first == RATES[20] and found.breaking.above == RATES[32]
     assert found.ratio.lower <= 1 <= found.ratio.upper and found.sign.below == 0
     assert found.fitted.above == pytest.approx(RATES[27]) and found.unstable.above in (RATES[12], RATES[13])
     assert found.overlap.tolist() == [(1.0 <= r < RATES[32]) for r in RATES]
+    slow = arrays | {
+        "time_90": np.where(np.arange(len(RATES))[:, None] < 4, -1, arrays["time_90"])
+    }  # rates so low that nobody gets there in time: training does not break there
+    assert learned.summary(slow, settings, draws=0).breaking.above == RATES[32]
     assert found.slope == pytest.approx(-1, abs=0.03) and found.least == pytest.approx(30, abs=1)
 
 

@@ -49,10 +49,10 @@ def minimum_at_onset(value: np.ndarray, lower: np.ndarray, upper: np.ndarray, gr
 
     Cells without an onset or without a fastest rate have nan, and are left out.
     """
-    group = np.asarray(group)
+    names, groups = list(dict.fromkeys(group)), np.asarray(group)
     value, lower, upper = (np.asarray(a, dtype=np.float64) for a in (value, lower, upper))
     known = ~np.isnan(value)
-    at = [(known & (group == name)) for name in dict.fromkeys(group)]
+    at = [known & (groups == name) for name in names]
     with np.errstate(divide="ignore", invalid="ignore"):
         near = np.abs(np.log(value)) <= np.log(NEAR) + 1e-9
         surely_near = (lower >= 1 / NEAR - 1e-9) & (upper <= NEAR + 1e-9)
@@ -60,7 +60,7 @@ def minimum_at_onset(value: np.ndarray, lower: np.ndarray, upper: np.ndarray, gr
         not_below, surely_not_below, surely_below = value >= 1 / NEAR - 1e-9, lower >= 1 / NEAR - 1e-9, upper < 1 / NEAR
     said = ", ".join(
         f"{name} {np.median(value[which]):.2f} ({which.sum()})" if which.any() else f"{name} none"
-        for name, which in zip(dict.fromkeys(group), at, strict=True)
+        for name, which in zip(names, at, strict=True)
     )
     return Check(
         f"fastest rate over the onset of chaos, median (cells): {said}; within a factor of {NEAR:.2f} of it in {fraction(near[known])}",
