@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "findings"))
 import learning_changes as changes
 
 from trajlib import schedules
+from trajlib.companion import findings
 
 NAME, STEPS = "iris_10_sigmoid", 60
 
@@ -70,3 +71,44 @@ def test_all_kinds_are_run_at_once(one):
     found = changes.schedule_runs([NAME], [0.5], [0.3], [STEPS], 3, 4, [11, 12], one)
     assert found["test_loss"].shape == (1, 6, 4) and found["tuning"].shape == (1, 6, 12)
     assert (found["chosen"][0] == found["tuning"][0].argmin(axis=1)).all()
+
+
+def test_each_finding_is_made_once_and_schedules_wait_for_their_cells(tmp_path, monkeypatch, capsys):
+    calls = []
+
+    def stub(name):
+        def compute(executor, **settings):
+            calls.append(name)
+            return {"size": settings["networks"], "steps": settings["steps"]}
+
+        return compute
+
+    for name in ("altered_runs", "copies_runs", "schedule_runs"):
+        monkeypatch.setattr(changes, name, stub(name))
+    monkeypatch.setattr(changes, "FOLDER", tmp_path)
+
+    def missing(name):
+        raise FileNotFoundError(name)
+
+    monkeypatch.setattr(changes.learned, "load_cell", missing)
+    changes.main()
+    changes.main()
+    assert calls == ["altered_runs", "copies_runs", "altered_runs"] and "schedules wait" in capsys.readouterr().out
+    assert sorted(path.stem for path in tmp_path.glob("*.npz")) == [
+        "learning_capped",
+        "learning_copies",
+        "learning_projected",
+    ]
+    rates = 10.0 ** (np.arange(-20, 21) / 20)
+    made = {
+        "rates": rates, "networks": np.full(41, 9), "horizon": 400, "time_90": np.abs(np.arange(-20, 21))[:, None] + np.full(9, 20),
+        "exponent": np.repeat(rates[:, None], 9, axis=1) / 50, "sharpness": np.ones((41, 2, 3)), "fitted_kept": np.zeros((41, 1), np.uint8),
+    }  # fmt: skip
+    about = {"settings": {"task": "iris", "activation": "tanh", "hidden": [10], "decay": 0.0, "fitted": 4}}
+    monkeypatch.setattr(changes.learned, "load_cell", lambda name: findings.Arrays(made, about))
+    changes.main()
+    assert calls[3:] == ["schedule_runs"]
+    settings = findings._read(tmp_path / "learning_schedules.npz", tmp_path / "learning_schedules.json").manifest[
+        "settings"
+    ]
+    assert settings["fastest"] == [1.0] * 3 and 0.44 < settings["onsets"][0] < 0.51 and settings["networks"] >= 500

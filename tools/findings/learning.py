@@ -1,6 +1,6 @@
 """Does chaos help to learn? Times to an accuracy, exponents and sharpness over learning rates, for 39 cells of task x network x decay.
 
-learning.py                # data/findings/learning_<cell>.*: those that are missing; about an hour and a half on two cores
+learning.py                # data/findings/learning_<cell>.*: those that are missing; an hour to an hour and a half on two cores
 learning.py CELL ...       # these alone
 learning.py --estimate     # what each cell takes, and nothing is run
 

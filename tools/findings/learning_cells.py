@@ -61,8 +61,8 @@ class Cell(NamedTuple):
         return int(np.clip(30 / (self.cost * self.steps), 1, self.networks))
 
     def seconds(self, rates: int, networks: int) -> float:
-        """What so many rates cost on one core."""
-        return self.cost * self.steps * rates * networks
+        """What so many rates cost on one core; the sharpness of a network takes about as long as a hundred steps."""
+        return self.cost * rates * (self.steps * networks + 100 * self.sharp)
 
     @property
     def expected(self) -> float:
@@ -101,11 +101,11 @@ def _cells() -> list[Cell]:
     wide = {"steps": 200, "low": -50, "high": 20, "reach": 4}
     found += [Cell("digits", (64,), "tanh", cost=6.5e-4, **wide)]
     wide |= {"steps": 150, "reach": 3, "sharp": 5}
-    found += [Cell("digits", (256,), "tanh", cost=2.6e-3, **wide | {"low": -60, "high": 10})]
+    found += [Cell("digits", (256,), "tanh", cost=2.6e-3, **wide | {"low": -60, "high": 10, "steps": 120})]
     found += [Cell("digits-100", (), "tanh", cost=2e-3, **wide | {"low": -30, "high": 20})]
     mnist = {"steps": 100, "networks": 20, "pilots": 4, "reach": 2, "fitted": 5, "sharp": 2, "low": -10, "high": 25}
     found += [Cell("mnist", (10,), "tanh", cost=4e-2, **mnist)]
-    found += [Cell("mnist", (64,), "tanh", cost=1e-1, **mnist)]
+    found += [Cell("mnist", (64,), "tanh", cost=1e-1, **mnist | {"sharp": 1})]
     return found
 
 
