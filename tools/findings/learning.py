@@ -90,7 +90,7 @@ def table(cell: Cell, coarse: dict[int, dict], fine: dict[int, dict]) -> dict[st
         width = n if fraction == FRACTIONS[0] else few
         out = np.full((len(rows), width), -2, dtype=np.int16)
         for line, row in zip(out, rows, strict=True):
-            found = time_to_threshold(row["accuracy"][:width], fraction * best, hold=HOLD)
+            found = time_to_threshold(row["accuracy"][:width], cells.goal(fraction, best), hold=HOLD)
             line[: len(found)] = found
         times[f"time_{round(100 * fraction)}"] = out
     with np.errstate(all="ignore"):

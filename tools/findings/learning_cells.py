@@ -189,7 +189,9 @@ def directions(first: int, n: int, p: int) -> np.ndarray:
 
 def part(cell: str, k: int, first: int, networks: int, quick: int = 0) -> dict[str, np.ndarray]:
     """Some networks of a cell at one rate: accuracies on the test part (networks, steps + 1), exponents over all steps and over the first
-    tenth, the fitted exponent, the sharpness of a few networks at three times. ``quick``: only so many steps."""
+    tenth, the fitted exponent, the sharpness of a few networks at three times. ``quick``: only so many steps.
+
+    A run that leaves the range of float64 has exponent nan, and counts as not chaotic."""
     declared = CELLS[cell]
     steps = quick or declared.steps
     gd, last = descent(declared, 10 ** (k / GRID)), first + networks
@@ -253,12 +255,17 @@ def best_accuracy(accuracy: dict[int, np.ndarray]) -> float:
     return max(float(np.median(end)) for end in ends)
 
 
+def goal(fraction: float, best: float) -> float:
+    """The accuracy to reach. Accuracies are kept as float32: what equals it but for that rounding counts as reached."""
+    return fraction * best - 1e-6
+
+
 def estimates(rows: dict[int, dict], lasting: int) -> tuple[float, float]:
     """Of rates by their numbers: number of the onset (nan where there is none), and of the fastest rate."""
     numbers = sorted(rows)
     accuracy = {k: rows[k]["accuracy"] for k in numbers}
-    goal = FRACTIONS[0] * best_accuracy(accuracy)
-    time = np.stack([time_to_threshold(accuracy[k], goal, hold=HOLD) for k in numbers])
+    least = goal(FRACTIONS[0], best_accuracy(accuracy))
+    time = np.stack([time_to_threshold(accuracy[k], least, hold=HOLD) for k in numbers])
     rates = 10 ** (np.array(numbers) / GRID)
     holds = np.stack([rows[k]["exponent"] > BOUND for k in numbers])
     onset = threshold_rate(rates, holds, lasting=lasting, draws=0).above

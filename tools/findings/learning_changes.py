@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from learning_cells import CELLS, GRID, HOLD, best_accuracy, descent, starts
+from learning_cells import CELLS, GRID, HOLD, best_accuracy, descent, goal, starts
 from threadpoolctl import threadpool_limits
 
 import trajlib as tl
@@ -84,7 +84,9 @@ def altered_runs(
                 rows[amount, k] = {key: np.concatenate([one[key] for one in several]) for key in several[0]}
         best = best_accuracy({key: row["accuracy"] for key, row in rows.items() if key[0] == PLAIN})
         reached.append(best)
-        time.append([[time_to_threshold(rows[a, k]["accuracy"], 0.9 * best, hold=HOLD) for k in own] for a in amounts])
+        time.append(
+            [[time_to_threshold(rows[a, k]["accuracy"], goal(0.9, best), hold=HOLD) for k in own] for a in amounts]
+        )
         exponent.append([[rows[a, k]["exponent"] for k in own] for a in amounts])
     return {
         "rates": 10 ** (np.array(numbers) / GRID), "amounts": np.array(amounts), "best": np.array(reached), "horizon": steps + 1 - HOLD,
@@ -112,8 +114,8 @@ def copies_runs(names, numbers, networks, copies, steps, radius, executor) -> di
     time = []
     for name, own in zip(names, numbers, strict=True):
         rows = {k: sweep.load(cell=name, k=k)["accuracy"] for k in own}
-        goal = 0.9 * best_accuracy({k: row[:, 0] for k, row in rows.items()})
-        time.append([time_to_threshold(row, goal, hold=HOLD) for row in rows.values()])
+        least = goal(0.9, best_accuracy({k: row[:, 0] for k, row in rows.items()}))
+        time.append([time_to_threshold(row, least, hold=HOLD) for row in rows.values()])
     return {
         "rates": 10 ** (np.array(numbers) / GRID),
         "time": np.array(time, dtype=np.int16),
