@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "findings"))
 
 import learning
 import learning_cells as cells
+import learning_parts
 
 TINY = cells.Cell(
     "iris", (10,), "sigmoid", steps=60, low=-30, high=0, networks=8, pilots=4, reach=2, fitted=4, sharp=2, cost=1e-6
@@ -35,8 +36,8 @@ def test_the_cells_cover_what_is_asked_for():
 
 def test_a_part_does_not_depend_on_how_a_cell_is_cut(monkeypatch):
     monkeypatch.setitem(cells.CELLS, TINY.name, TINY)
-    whole = cells.part(TINY.name, -5, 0, 4)
-    halves = [cells.part(TINY.name, -5, i, 2) for i in (0, 2)]
+    whole = learning_parts.part(TINY.name, -5, 0, 4)
+    halves = [learning_parts.part(TINY.name, -5, i, 2) for i in (0, 2)]
     for name, values in whole.items():
         joined = np.concatenate([half[name] for half in halves])
         np.testing.assert_array_equal(joined, values, err_msg=name)
@@ -56,22 +57,22 @@ def made_up(numbers, onset, fastest):
 def test_fine_rates_lie_about_the_onset_and_the_fastest():
     cell = TINY._replace(low=-40, high=30, reach=3)
     coarse = made_up(range(-40, 31, 5), onset=-7, fastest=6)
-    first = cells.wanted(cell, coarse, {}, 0)
+    first = learning_parts.wanted(cell, coarse, {}, 0)
     assert first == [*range(-8, -1), *range(2, 9)]  # coarse rates -5 and 5
     fine = made_up(first, -7, 6)
-    assert cells.wanted(cell, coarse, fine, 1) == []
+    assert learning_parts.wanted(cell, coarse, fine, 1) == []
     far = made_up(first, -20, 6)  # the onset lies at the end: on from there
-    assert cells.wanted(cell, coarse, far, 1) == [-11, -10, -9]
-    assert cells.wanted(cell, coarse, far, 3) == []
+    assert learning_parts.wanted(cell, coarse, far, 1) == [-11, -10, -9]
+    assert learning_parts.wanted(cell, coarse, far, 3) == []
     nowhere = {k: row(10 + abs(k), False) for k in range(-40, 31, 5)}
-    assert cells.wanted(cell, nowhere, {}, 0) == list(range(-3, 4))
+    assert learning_parts.wanted(cell, nowhere, {}, 0) == list(range(-3, 4))
 
 
 @pytest.mark.parametrize("after", [3, 9])
 def test_a_cell_that_is_stopped_goes_on_and_ends_as_one_that_is_not(tmp_path, monkeypatch, after):
     """In the coarse pass (of 7 rates), and in the fine one."""
     monkeypatch.setitem(cells.CELLS, TINY.name, TINY)
-    real, calls, lines = cells.part, [], []
+    real, calls, lines = learning_parts.part, [], []
 
     def watched(cell, k, first, networks):
         if len(calls) == after:
@@ -82,7 +83,7 @@ def test_a_cell_that_is_stopped_goes_on_and_ends_as_one_that_is_not(tmp_path, mo
 
     with ThreadPoolExecutor(1) as executor:
         want = learning.table(TINY, *learning.run(TINY, executor, lambda *said: lines.append(said), tmp_path / "whole"))
-        monkeypatch.setattr(learning.cells, "part", watched)
+        monkeypatch.setattr(learning.learning_parts, "part", watched)
         with pytest.raises(RuntimeError, match="kept in"):
             learning.run(TINY, executor, lambda *said: None, tmp_path / "stopped")
         got = learning.table(TINY, *learning.run(TINY, executor, lambda *said: None, tmp_path / "stopped"))

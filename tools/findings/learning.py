@@ -5,7 +5,7 @@ learning.py CELL ...       # these alone
 learning.py --estimate     # what each cell takes, and nothing is run
 
 Stopped at any time (Ctrl-C), the same call goes on: what was done lies in _build/findings/learning, in parts of half a minute at most.
-Each cell is run coarsely first; which rates are then run with all networks follows from that, by the rule of ``learning_cells.wanted``.
+Each cell is run coarsely first; which rates are then run with all networks follows from that, by the rule of ``learning_parts.wanted``.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import learning_cells as cells
+import learning_parts
 import numpy as np
 from learning_cells import CELLS, COARSE, FRACTIONS, GRID, HOLD, SEED, Cell
 from threadpoolctl import threadpool_limits
@@ -54,7 +54,7 @@ def run(cell: Cell, executor, say, folder: Path) -> tuple[dict[int, dict], dict[
 
     def rows(name: str, numbers: list[int], networks: int) -> dict[int, dict]:
         cut = parts(cell, numbers, networks)
-        sweep = tl.sweep(cells.part, cut, folder / name, version=VERSION, executor=executor, in_flight=2)
+        sweep = tl.sweep(learning_parts.part, cut, folder / name, version=VERSION, executor=executor, in_flight=2)
         found = {}
         for k in numbers:
             several = [sweep.load(**one) for one in cut if one["k"] == k]
@@ -65,7 +65,7 @@ def run(cell: Cell, executor, say, folder: Path) -> tuple[dict[int, dict], dict[
     coarse = rows("coarse", list(range(cell.low, cell.high + 1, COARSE)), cell.pilots)
     fine: dict[int, dict] = {}
     passes = 0
-    while numbers := cells.wanted(cell, coarse, fine, passes):
+    while numbers := learning_parts.wanted(cell, coarse, fine, passes):
         fine |= rows(f"fine {passes + 1}", numbers, cell.networks)
         passes += 1
     return coarse, fine
@@ -75,7 +75,7 @@ def table(cell: Cell, coarse: dict[int, dict], fine: dict[int, dict]) -> dict[st
     """What is kept: arrays (rates, networks), with nan, or -2 for times, where a network was not run at a rate."""
     numbers = sorted({*coarse, *fine})
     rows = [fine.get(k, coarse.get(k)) for k in numbers]
-    best = cells.best_accuracy({k: row["accuracy"] for k, row in zip(numbers, rows, strict=True)})
+    best = learning_parts.best_accuracy({k: row["accuracy"] for k, row in zip(numbers, rows, strict=True)})
     n, few = cell.networks, cell.networks // 2
 
     def filled(name: str, width: int, dtype=np.float16) -> np.ndarray:
@@ -90,7 +90,7 @@ def table(cell: Cell, coarse: dict[int, dict], fine: dict[int, dict]) -> dict[st
         width = n if fraction == FRACTIONS[0] else few
         out = np.full((len(rows), width), -2, dtype=np.int16)
         for line, row in zip(out, rows, strict=True):
-            found = time_to_threshold(row["accuracy"][:width], cells.goal(fraction, best), hold=HOLD)
+            found = time_to_threshold(row["accuracy"][:width], learning_parts.goal(fraction, best), hold=HOLD)
             line[: len(found)] = found
         times[f"time_{round(100 * fraction)}"] = out
     with np.errstate(all="ignore"):

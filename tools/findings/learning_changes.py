@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from learning_cells import CELLS, GRID, HOLD, best_accuracy, descent, goal, starts
+from learning_cells import CELLS, GRID, HOLD, descent, starts
+from learning_parts import best_accuracy, goal
 from threadpoolctl import threadpool_limits
 
 import trajlib as tl
