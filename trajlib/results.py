@@ -49,6 +49,7 @@ HOME = {
     "prediction.stopping": "Estimate StoppingRule",
     "reduction": "Collapse MapComparison RungChanges",
     "series.expansion": "ExpansionFit",
+    "series.learning": "BestOf FastestRate LearningTimes RateRatio ThresholdRate",
     "series.local": "Autocorrelation LocalExponents",
     "series.phases": "PhaseStatistics Phases",
     "stability.covariant": "CovariantVectors",

@@ -1,22 +1,46 @@
-"""Series and distances along trajectories, from arrays alone: growth rates, exponents of a series, periods, phases."""
+"""Series and distances along trajectories, from arrays alone: growth rates, exponents of a series, periods, phases, times to learn."""
 
 from .distances import displacement, l1_distance, path_length
 from .expansion import ExpansionFit, expansion_rate
+from .learning import (
+    BestOf,
+    FastestRate,
+    LearningTimes,
+    RateRatio,
+    ThresholdRate,
+    best_of,
+    fastest_rate,
+    learning_times,
+    rate_ratio,
+    threshold_rate,
+    time_to_threshold,
+)
 from .local import Autocorrelation, LocalExponents, autocorrelation, local_exponents
 from .phases import Phases, PhaseStatistics, detect_period, phases
 
 __all__ = [
     "Autocorrelation",
+    "BestOf",
     "ExpansionFit",
+    "FastestRate",
+    "LearningTimes",
     "LocalExponents",
     "PhaseStatistics",
     "Phases",
+    "RateRatio",
+    "ThresholdRate",
     "autocorrelation",
+    "best_of",
     "detect_period",
     "displacement",
     "expansion_rate",
+    "fastest_rate",
     "l1_distance",
+    "learning_times",
     "local_exponents",
     "path_length",
     "phases",
+    "rate_ratio",
+    "threshold_rate",
+    "time_to_threshold",
 ]
