@@ -331,7 +331,7 @@ def _shorten(figure: Figure, panels: list[_Panel], columns: int, wanted: list[fl
             ticks, size = ax.get_yticks(), max(label.get_fontsize() for label in ax.get_yticklabels())
             share = np.abs(np.diff(ticks)).min() / abs(np.subtract(*ax.get_ylim()))  # of the height, for each name
             lines = 1 + max(name.count("\n") for name in names)
-            wanted[panel.row] = max(wanted[panel.row], 1.25 * lines * size / 72 / share)
+            wanted[panel.row] = max(wanted[panel.row], 1.25 * lines * size / 72 / share)  # type: ignore[operator]  # points, never the name of a size
 
 
 def _in_two(name: str) -> str:
