@@ -174,3 +174,16 @@ def test_figures_fit_a_phone(open_page, name, theme):
     page.wait_for_function(f"document.querySelector('{name}-lead').data?.ran")
     page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_the_scale_moves_by_arrow_keys_and_reset_takes_the_address_back(open_page):
+    page = open_page("<curve-lead></curve-lead>", hash="#curve=init_scale:0.1", reduced_motion="reduce")
+    finished(page, "curve-lead")
+    slider = page.locator("curve-lead input[type=range]").first
+    values = []
+    for _ in range(3):
+        slider.press("ArrowRight")
+        values.append(page.evaluate("document.querySelector('curve-lead').values.init_scale"))
+    assert values == sorted(set(values)) and values[0] > 0.1
+    page.locator("curve-lead button", has_text="Reset").click()
+    page.wait_for_function("location.hash.includes('init_scale:0.3')")

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
+from PIL import Image
 
 from trajlib import plots
 from trajlib.plots import styling
@@ -194,6 +195,19 @@ def test_a_notebook_keeps_both():
     assert (told["width"], told["height"]) == (round(width / 2), round(height / 2))
     slim, high = struct.unpack(">II", base64.b64decode(told["narrow"])[16:24])
     assert slim < width / 2 and high > height and plt.get_fignums() == [figure.number]
+
+
+def test_fields_of_colour_are_kept_by_the_palette():
+    """Forty pale fields, a pattern that has many colours, and white: no field may be given the colour of another."""
+    rng = np.random.default_rng(0)
+    picture = np.full((400, 400, 3), 255, dtype=np.uint8)
+    fields = rng.integers(200, 250, (40, 3))
+    for k, colour in enumerate(fields):
+        picture[10 * (k % 20) : 10 * (k % 20) + 8, 20 * (k // 20) : 20 * (k // 20) + 18] = colour
+    picture[300:340] = rng.integers(0, 255, (40, 400, 3))
+    few = np.asarray(page_figures.few(Image.fromarray(picture)).convert("RGB")).astype(int)
+    for k, colour in enumerate(fields):
+        assert np.abs(few[10 * (k % 20) + 4, 20 * (k // 20) + 9] - colour).max() <= page_figures.OFF
 
 
 def test_a_page_shows_the_narrow_one_on_a_phone(tmp_path):

@@ -3,18 +3,22 @@
 import base64
 import hashlib
 import io
+import itertools
 import json
 import re
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageChops
 
 DPI = 110
 """Dots per inch at which figures are shown; a picture says in its header how many it has."""
 PHONE = "(max-width: 600px)"
 """Where the narrow version is shown; custom styles change there too."""
-COLOURS = 32
-"""Of a palette: enough for lines with smooth edges and for text, and less than half the size of all colours."""
+COLOURS = (32, 64, 128, 256)
+"""Of a palette: the first that is enough. 32 do for lines with smooth edges and for text, and are less than half the size of all."""
+OFF, MOST_OFF = 16, 0.01
+"""A pixel is off if one of its colours is by more than so many levels; the share of these that a picture may have."""
 SHARPNESS = 1.5
 """Pixels of a narrow version for each at which it is shown, as in ``trajlib.plots``; a phone makes it smaller."""
 HEAVY = 40_000
@@ -51,8 +55,18 @@ def saved(flat: Image.Image, dpi: float) -> bytes:
 
 
 def few(flat: Image.Image) -> Image.Image:
-    """With a palette whose colours cover those of the picture: lines keep theirs."""
-    return flat.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    """With a palette. One half are the colours that cover most of the picture, as they are: lines, bands and fields keep theirs."""
+    most = [colour for _, colour in sorted(flat.getcolors(flat.width * flat.height), reverse=True)]
+    for colours in COLOURS:
+        kept = most[: colours // 2]
+        rest = flat.quantize(colours - len(kept), method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        palette = Image.new("P", (1, 1))
+        palette.putpalette([*itertools.chain(*kept), *rest.getpalette()[: 3 * (colours - len(kept))]])
+        done = flat.quantize(palette=palette, dither=Image.Dither.NONE)
+        off = np.asarray(ImageChops.difference(flat, done.convert("RGB"))).max(axis=-1) > OFF
+        if off.mean() <= MOST_OFF:
+            break
+    return done
 
 
 def webp(picture: bytes) -> bytes:

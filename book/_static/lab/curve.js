@@ -24,7 +24,7 @@ trajlab.define(function curve(trajlab) {
         return { key, label, value, choices };
       });
       const alphas = trajlab.dmftAxes[ALPHA];
-      const range = { min: alphas[0], max: alphas[alphas.length - 1], logarithmic: true };
+      const range = { min: alphas[0], max: alphas[alphas.length - 1], logarithmic: true, stops: alphas };
       const slider = { key: ALPHA, label: "scale of the initialisation α", value: 0.3, ...range };
       const width = { key: "inputs", label: "inputs of each network", value: 300, min: 20, max: 400, integer: true };
       return [{ ...slider, hint: "drag it" }, ...lists, width];

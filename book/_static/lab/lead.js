@@ -112,6 +112,11 @@ trajlab.define(function lead(trajlab) {
       if (!this.worker && !this.due && this.data && !this.changedSince) this.play(0);
     }
 
+    reset() {
+      super.reset();
+      this.released();
+    }
+
     changed() {
       this.asFinished = this.quick;
       this.restart();

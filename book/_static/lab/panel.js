@@ -130,9 +130,10 @@ trajlab.define(function panel(trajlab) {
         show();
         return { control, node, show };
       }
-      const { min, max, logarithmic, step, exactOnly } = control;
-      const position = (value) => (logarithmic ? Math.log10(value) : value);
-      const slider = element("input", { type: "range", id, min: position(min), max: position(max), step: logarithmic ? 0.01 : step || 1 });
+      const { min, max, logarithmic, step, exactOnly, stops } = control; // stops: the only values that there are, from small to large
+      const position = (value) => (stops ? stops.findIndex((stop) => stop >= value) : logarithmic ? Math.log10(value) : value);
+      const fine = logarithmic && !stops ? 0.01 : step || 1;
+      const slider = element("input", { type: "range", id, min: position(min), max: position(max), step: fine });
       const exact = element("input", { type: "text", inputmode: "decimal", autocomplete: "off" });
       if (exactOnly) exact.id = id;
       else exact.setAttribute("aria-label", `${label}, exact value`);
@@ -142,8 +143,8 @@ trajlab.define(function panel(trajlab) {
         slider.setAttribute("aria-valuetext", exact.value);
       };
       slider.addEventListener("input", () => {
-        const value = logarithmic ? Number((10 ** slider.valueAsNumber).toPrecision(3)) : slider.valueAsNumber;
-        this.set(key, value);
+        const place = slider.valueAsNumber;
+        this.set(key, stops ? stops[place] : logarithmic ? Number((10 ** place).toPrecision(3)) : place);
       });
       exact.addEventListener("change", () => this.set(key, exact.value));
       show();

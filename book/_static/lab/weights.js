@@ -104,11 +104,6 @@ trajlab.define(function weights(trajlab) {
       super.restart();
     }
 
-    reset() {
-      super.reset();
-      this.released();
-    }
-
     /** After a drag the exponents follow; while it lasts there is the run and what is foretold. */
     released() {
       super.released();
