@@ -1,7 +1,7 @@
 /* <curve-lead>: the figure that leads chapter 6. The whole curve of training as mean-field theory gives it for infinitely many inputs, and
    diagonal linear networks, trained here and now, that fall on it. */
 trajlab.define(function curve(trajlab) {
-  const { element, pretty } = trajlab;
+  const { element, pretty, key } = trajlab;
   const NETWORKS = 6;
   const ALPHA = "init_scale";
   const LISTS = {
@@ -11,7 +11,6 @@ trajlab.define(function curve(trajlab) {
     weight_decay: ["weight decay λ", "0"],
   };
   const MARKS = [[{ [ALPHA]: 0.1 }, "learns late"], [{ [ALPHA]: 0.7 }, "between"], [{ [ALPHA]: 3 }, "learns at once"]];
-  const key = (colour, text) => `<span class="key" data-colour="${colour}">${text}</span>`;
 
   class CurveLead extends trajlab.Lead {
     get name() {

@@ -1,7 +1,7 @@
 /* <drift-lead>: the opening figure of the chapter on low learning rates. Copies of a network drift apart; at each moment their displacement
    is taken to pieces along the eigendirections of the Hessian, which are curved downwards, flat, or curved upwards. */
 trajlab.define(function drift(trajlab) {
-  const { pretty } = trajlab;
+  const { pretty, key } = trajlab;
   const RUN = { radius: 1e-8, copies: 8, span: 50, moments: 100, split: 0 };
   const FLAT = 0.01; // a curvature below this changes a length by at most a tenth while lr * t goes on by 10
   const LOW = 1e-3;
@@ -44,7 +44,6 @@ trajlab.define(function drift(trajlab) {
     }
 
     figures() {
-      const key = (colour, text) => `<span class="key" data-colour="${colour}">${text}</span>`;
       return [
         { key: "parts", kind: "main", caption: `<b>Where the displacement lies.</b> A dot for each of the 83 directions of curvature at the network: how much of the displacement of ${RUN.copies} copies lies along it (1 is all of it at the start), against the curvature; small marks, at the start. The factors are what the directions of each kind have contributed so far; their product is, nearly, the distance` },
         { key: "distance", kind: "side", caption: `<b>Distance</b> of the copies since the start, ${key("ink", "all of them (root mean square)")}, and ${key("several 2", "with negative curvature set to zero")}` },

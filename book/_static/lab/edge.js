@@ -1,7 +1,7 @@
 /* <edge-lead>: the opening figure of the chapter on the edge of stability. How fast an infinitesimal displacement grows or shrinks, step by
    step, while a network trains: chaos is where it goes on growing. */
 trajlab.define(function edge(trajlab) {
-  const { pretty } = trajlab;
+  const { pretty, key } = trajlab;
   const RUN = { radius: 1e-8, split: 0 };
   const BLOCKS = 300, SHORTEST = 10; // steps that a rate is the mean of, at least
   const SHOWN = 8; // seconds that a run is shown in
@@ -23,7 +23,6 @@ trajlab.define(function edge(trajlab) {
     }
 
     figures() {
-      const key = (colour, text) => `<span class="key" data-colour="${colour}">${text}</span>`;
       return [
         { key: "rate", kind: "row", caption: `<b>Growth of an infinitesimal displacement</b>, a step: ${key("vermilion", "it grows")}, ${key("blue", "it shrinks")}. Line: the mean since the start, the finite-time Lyapunov exponent` },
         { key: "apart", kind: "row", caption: `${key("ink", "<b>Distance</b> of a copy")}, moved by at most 10⁻⁸ at the start, and ${key("several 1", "<b>loss</b>")} (on the right)` },

@@ -1,7 +1,7 @@
 /* <ladder-lead>: the opening figure of the chapter on intermittency. The softmax map, with kappa moved by hand: its state is carried along,
    so that the way up and the way down need not be the same; and networks that stand on the ladder. */
 trajlab.define(function ladder(trajlab) {
-  const { pretty, element } = trajlab;
+  const { pretty, element, key } = trajlab;
   const [FROM, TO] = [4.5, 21], STEP = 0.025, EACH = 300; // kappa moves in such steps, with so many of the map at each
   const NUDGE = 1e-9; // at each of them, as no state stays on an orbit that repels
   const KEPT = 40, SETTLED = 1000, CLOUD = 600; // losses that are drawn of each; steps at rest; points of the plane
@@ -24,7 +24,6 @@ trajlab.define(function ladder(trajlab) {
     }
 
     figures() {
-      const key = (colour, text) => `<span class="key" data-colour="${colour}">${text}</span>`;
       return [
         { key: "diagram", kind: "main", caption: `<b>Losses that the map visits</b>, ${key("vermilion", "κ going up")}, ${key("blue", "κ going down")}; grey, from random starting points. Rings: networks at learning rate ${LR}, on the rungs κ = 5, 10, 15, 20` },
         { key: "plane", kind: "side square", caption: "<b>The map in its plane</b>, at the κ of now; rings, networks on this rung" },

@@ -1,10 +1,9 @@
 /* <line-lead>: the figure that leads chapter 4. A network and five copies on a line, what the line shows of their distance, two clocks. */
 trajlab.define(function line(trajlab) {
-  const { element, pretty } = trajlab;
+  const { element, pretty, key } = trajlab;
   const RUN = { radius: 1e-8, copies: 5, steps: 200, split: 0 }; // the chapter's
   const BOTTOM = 1e-12, TOP = 30; // the axis of the separations, the same at every learning rate
   const MARKS = [[{ lr: 0.1 }, "drift"], [{ lr: 1 }, "chaos"], [{ lr: 5 }, "broken training"]];
-  const key = (colour, text) => `<span class="key" data-colour="${colour}">${text}</span>`;
 
   class LineLead extends trajlab.Lead {
     get name() {

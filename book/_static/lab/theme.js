@@ -27,5 +27,8 @@ trajlab.define(function theme(trajlab) {
     return node;
   }
 
-  Object.assign(trajlab, { ThemeWatch, element });
+  /** A word of a caption with the colour of its line before it, which stay on one line: U+2060 joins them. */
+  const key = (colour, text) => `<span class="key" data-colour="${colour}">\u2060${text}</span>`;
+
+  Object.assign(trajlab, { ThemeWatch, element, key });
 });

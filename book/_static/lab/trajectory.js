@@ -1,6 +1,6 @@
 /* <trajectory-lab chapter="...">: train the Iris network and perturbed copies of it, and see loss, distance and a few weights. */
 trajlab.define(function trajectory(trajlab) {
-  const { pretty } = trajlab;
+  const { pretty, key } = trajlab;
   const FITTED = 201; // records that the exponent is fitted to, as in the chapter
   const FOLLOWED = { "W1[0,0]": 0, "W1[2,3]": 23, "b1[4]": 44, "W2[4,1]": 63, "b2[0]": 80, "b2[2]": 82 };
   // Where the chapters' own figures stand.
@@ -10,7 +10,6 @@ trajlab.define(function trajectory(trajlab) {
     intermittency: { lr: 5, ic: 51, copies: 2, steps: 10000, split: 1 },
     "scalar-embedding": { lr: 5, ic: 0, copies: 5, steps: 200, mostCopies: 10, mostSteps: 2000 },
   };
-  const key = (colour, text) => `<span class="key" data-colour="${colour}">${text}</span>`;
   /** How far a series goes from step to step, in all; what is no longer finite does not count. */
   const variation = (values) => values.reduce((sum, value, t) => sum + (t && Math.abs(value - values[t - 1]) || 0), 0.0);
   const whole = (value) => value.toLocaleString("en");

@@ -1,7 +1,7 @@
 /* <weights-lead>: the figure that leads chapter 5. Nine weights to drag, how the run from them ends, and what is foretold at its fifteenth
    step: from finite-time exponents, and from what costs less. */
 trajlab.define(function weights(trajlab) {
-  const { element, pretty } = trajlab;
+  const { element, pretty, key } = trajlab;
   const KEYS = ["w11", "w12", "w21", "w22", "b1", "b2", "v1", "v2", "c"]; // W1 by rows, b1, W2, b2
   const NAMES = ["x₁ to unit 1", "x₁ to unit 2", "x₂ to unit 1", "x₂ to unit 2", "bias 1", "bias 2", "unit 1 to ŷ", "unit 2 to ŷ", "bias of ŷ"];
   const MOST = 5, LR = 1e-3, STEPS = 4000, EARLY = 15, LOW = 4, HIGH = 100; // the chapter's
@@ -13,7 +13,6 @@ trajlab.define(function weights(trajlab) {
     baselines: ["loss, gradient, sharpness, norm", "vermilion"],
     weights: ["the weights themselves", "several 5"],
   };
-  const key = (colour, text) => `<span class="key" data-colour="${colour}">${text}</span>`;
 
   /** How a run has ended. */
   const outcome = (loss) => (loss < LOW ? "ends well" : loss <= HIGH ? "ends in between" : "fails");
