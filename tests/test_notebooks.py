@@ -34,7 +34,7 @@ def test_pair_agrees(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_notebook_is_small(page):
-    assert page.with_suffix(".ipynb").stat().st_size < 1.75e6  # each figure twice, wide and narrow
+    assert page.with_suffix(".ipynb").stat().st_size < 1.9e6  # each figure twice, wide and narrow; one chapter has 21
 
 
 @pytest.mark.slow

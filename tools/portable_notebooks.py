@@ -71,6 +71,8 @@ def portable(page: Path) -> NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = plain(cell.source, page)
+        for output in cell.get("outputs", ()):
+            output.get("metadata", {}).get("image/png", {}).pop("narrow", None)  # for phones, which read the pages
         cells.append(cell)
         caption = figure(cell).get("caption")
         if caption:
