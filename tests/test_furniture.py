@@ -266,7 +266,8 @@ def test_cards_and_enlarged_figures(visit, options):
 def test_print(visit):
     """Without side bars or folded code, light, all pictures there, no laboratory that has not run; and all as before afterwards."""
     page = visit("book/intermittency.html", color_scheme="dark", viewport={"width": 900, "height": 600})
-    page.wait_for_function("self.trajlab && trajlab.panels.size === 2")
+    page.wait_for_function("self.trajlab && trajlab.panels.size === 3")
+    page.wait_for_selector("ladder-lead[finished]", timeout=240_000)  # it stands at the top, and has run
     page.emulate_media(media="print", color_scheme="dark")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     hidden = (
