@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+import page_figures
 from bs4 import BeautifulSoup, Tag
 from contents import chapter_numbers, listed
 from PIL import Image
@@ -31,11 +32,14 @@ GREEK = dict(
 )
 
 
+def written(page: str) -> str:
+    """The article of a page, without the cards of the glossary."""
+    return CARDS.sub("", page[page.index('<article class="bd-article"') : page.index("</article>")])
+
+
 def read(file: Path) -> Tag:
     """The article of a built page, without what was not written for readers: code, and what strips of dots say in words beside them."""
-    page = file.read_text(encoding="utf-8")
-    text = page[page.index('<article class="bd-article"') : page.index("</article>")]
-    text = re.sub(r"<pre>.*?</pre>|<svg.*?</svg>", "", CARDS.sub("", text), flags=re.DOTALL)
+    text = re.sub(r"<pre>.*?</pre>|<svg.*?</svg>", "", written(file.read_text(encoding="utf-8")), flags=re.DOTALL)
     article = BeautifulSoup(text, "html.parser").article
     for part in article(("script", "style", "details", "a", "span"), class_=LEFT_OUT) + article(("script", "style")):
         part.decompose()
@@ -77,7 +81,7 @@ def thumbnail(picture: Path, folder: Path) -> tuple[str, int, int]:
     if not target.exists() or target.stat().st_mtime < picture.stat().st_mtime:
         folder.mkdir(exist_ok=True)
         with Image.open(picture) as image:
-            small = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
+            small = page_figures.on_white(image)
         small = small.crop((0, 0, small.width, min(small.height, small.width)))  # of a tall one the upper panels
         small.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS)
         small.save(target, quality=80, method=6)

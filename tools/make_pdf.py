@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from contents import chapter_numbers, listed
+from furniture import written
 from playwright.sync_api import Error, sync_playwright
 
 LEFT_OUT = "figures", "api", "benchmarks"
@@ -20,9 +21,7 @@ FOOT = '<div style="font-size: 8px; width: 100%; text-align: center"><span class
 
 def article(file: Path, name: str, inside: list[str]) -> str:
     """What is read of a page, with anchors that no other page has, and links between the pages made links to those."""
-    page = file.read_text(encoding="utf-8")
-    text = page[page.index('<article class="bd-article"') : page.index("</article>")] + "</article>"
-    text = re.sub(r'\s*<div class="tl-cards".*?<!-- end of cards -->', "", text, flags=re.DOTALL)
+    text = written(file.read_text(encoding="utf-8")) + "</article>"
     text = re.sub(r'(?<=\s)id="([^"]+)"', rf'id="{name}--\1"', text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{name}--\1"', text)
     pages = "|".join(inside)

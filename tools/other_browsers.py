@@ -30,7 +30,7 @@ PORT = 9417
 LAB_SECONDS = 180
 LOOK = """
 localStorage.setItem("mode", THEME); document.documentElement.dataset.mode = document.documentElement.dataset.theme = THEME;
-return {width: document.documentElement.scrollWidth, errors: window.complaints || [], undrawn: [...document.images]
+return {width: document.documentElement.scrollWidth, undrawn: [...document.images]
   .filter((i) => i.complete && i.loading !== "lazy" && !i.naturalWidth).map((i) => i.src)};
 """
 AXE = """
@@ -169,7 +169,7 @@ def looked_at(browser, name: str) -> list[str]:
         if found["width"] > inside:
             wrong.append(f"{width} px, {theme}: {found['width']} px wide, {inside} are there")
         judged = accessible(browser) if width == WIDTHS[0] else []
-        wrong += [f"{width} px, {theme}: {what}" for what in (*found["errors"], *found["undrawn"], *judged)]
+        wrong += [f"{width} px, {theme}: {what}" for what in (*found["undrawn"], *judged)]
     source = (ROOT / "book" / f"{name}.md").read_text(encoding="utf-8")
     labs = needs(ROOT / "book" / f"{name}.md").labs if re.search(r"^trajlib: ", source, re.MULTILINE) else ()
     if labs:

@@ -207,8 +207,8 @@ trajlab.define(function engine(trajlab) {
     function vectorised() {
       try {
         const [exponential, logarithm] = [[E0, E1, E2, E3, E4, E5, E6, E7, E8, E9, E10], [L0, L1, L2, L3, L4, L5, L6]];
-        const columns = { x: [x0, x1, x2, x3], y: [y0, y1, y2] };
-        return trajlab.descentModule({ hidden: h, activation, ...columns, divisor, decay, exponential, logarithm });
+        const reduction = { INVERSE_LN2, LN2_HIGH, LN2_LOW, ROUNDER, SQRT2 }, columns = { x: [x0, x1, x2, x3], y: [y0, y1, y2] };
+        return trajlab.descentModule({ hidden: h, activation, ...columns, divisor, decay, exponential, logarithm, reduction });
       } catch {
         return false;
       }

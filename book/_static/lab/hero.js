@@ -3,11 +3,10 @@
    All that is drawn is computed first, in a worker, in a fraction of a second; then it is shown step by step. While the slider is
    dragged the picture is the finished one, computed again as fast as the machine can. */
 trajlab.define(function hero(trajlab) {
-  const { element, pretty } = trajlab;
+  const { element, pretty, key } = trajlab;
   const RUN = { condition: 0, radius: 1e-8, copies: 20, steps: 400, split: 0, followed: [], withPlane: true }; // those of the figure below it
   const APART = [1e-7, 300]; // the axis of the distances, the same at every learning rate
   const MARKS = [[{ lr: 0.01 }, "slow drift"], [{ lr: 1 }, "edge of stability"], [{ lr: 5 }, "broken training"]];
-  const KEY = '<span class="key" data-colour="ink">';
   const RAMP = {
     light: ["#0a4f86", "#5b4aa0", "#b03a7d", "#d55e00", "#d99400"],
     dark: ["#56b4e9", "#9f92f2", "#e878b4", "#f0823c", "#f2c14e"],
@@ -34,8 +33,8 @@ trajlab.define(function hero(trajlab) {
 
     figures() {
       return [
-        { key: "plane", kind: "main", caption: `<b>Computed as you look:</b> ${KEY}one network</span> and twenty copies, every weight moved by at most 10⁻⁸, in the plane in which their 83 weights spread most` },
-        { key: "distance", kind: "side", caption: `<b>Distance</b> of each copy from the network, and ${KEY}their mean</span>` },
+        { key: "plane", kind: "main", caption: `<b>Computed as you look:</b> ${key("ink", "one network")} and twenty copies, every weight moved by at most 10⁻⁸, in the plane in which their 83 weights spread most` },
+        { key: "distance", kind: "side", caption: `<b>Distance</b> of each copy from the network, and ${key("ink", "their mean")}` },
       ];
     }
 

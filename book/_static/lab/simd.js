@@ -44,18 +44,16 @@ trajlab.define(function simd(trajlab) {
   const call = (index) => [0x10, ...unsigned(index)];
 
   const NOUGHT = whole(0), I32 = 0x7f, V128 = 0x7b;
-  const INVERSE_LN2 = 1.4426950408889634, LN2_HIGH = 0.6931471804855391, LN2_LOW = 7.440617110012397e-11;
-  const ROUNDER = 6755399441055744.0;
 
   /** Functions of numbered locals: the argument, counters in bytes (see `loop` and `units`), then vectors. */
-  function writer({ exponential: E, logarithm: L }) {
+  function writer({ exponential: E, logarithm: L, reduction: { INVERSE_LN2, LN2_HIGH, LN2_LOW, ROUNDER, SQRT2 } }) {
     let vectors = 0;
     const [STEPS, P, Q, R, UNIT, ROW, COLUMN, KEPT] = [0, 1, 2, 3, 4, 5, 6, 7];
     const local = () => 8 + vectors++;
     const [r, rr, k] = [local(), local(), local()];
     const scratch = Array.from({ length: 24 }, local);
 
-    /** Sets r, rr and k for exp(x); then `value` and the power of two are functions of them. */
+    /** Sets r, rr and k for exp(x); `tail` and `power` are functions of them. */
     function reduced(x) {
       return [
         ...set(r, smaller(larger(x, number(-708.0)), number(709.0))),
@@ -94,7 +92,7 @@ trajlab.define(function simd(trajlab) {
         // the exponent as a number: its bits below those of 2**52
         ...set(e, minus(either(right(get(m), whole(52)), bits(0x43300000)), number(4503599627370496.0 + 1023.0))),
         ...set(m, either(both(get(m), bits(0x000fffff, 0xffffffff)), bits(0x3ff00000))),
-        ...set(large, below(number(1.4142135623730951), get(m))),
+        ...set(large, below(number(SQRT2), get(m))),
         ...set(e, choose(plus(get(e), number(1.0)), get(e), get(large))),
         ...set(m, choose(times(get(m), number(0.5)), get(m), get(large))),
         ...set(m, minus(get(m), number(1.0))),
@@ -141,16 +139,16 @@ trajlab.define(function simd(trajlab) {
 
   /** The map of full-batch gradient descent on cross entropy for two networks side by side, as engine.js has it for one.
 
-      x, y: columns of the samples. exponential, logarithm: the coefficients of the engine's polynomials. Returns
+      x, y: columns of the samples. exponential, logarithm, reduction: the engine's polynomials and constants. Returns
       advance(w, first, second, steps, rate, losses), which moves the networks that start at `first` and `second` of w; `losses`, if given, are
       two arrays that take the loss before each step. */
-  function descentModule({ hidden: h, activation, x, y, divisor, decay, exponential, logarithm }) {
+  function descentModule({ hidden: h, activation, x, y, divisor, decay, ...arithmetic }) {
     const d = x.length, c = y.length, n = y[0].length, b1 = d * h, w2 = b1 + h, b2 = w2 + c * h, size = b2 + c;
     let end = 0;
     const room = (bytes) => (end += bytes) - bytes;
     const RATE = room(16), KEPT = room(16 * (1 + AT_ONCE)), W = room(16 * size), S = room(16 * size), U = room(16 * n * h), D = room(16 * n * c);
     const X = room(8 * n * d), Y = room(8 * n * c);
-    const write = writer({ exponential, logarithm }), { P, Q, R, ROW, COLUMN, local, loop, units } = write;
+    const write = writer(arithmetic), { P, Q, R, ROW, COLUMN, local, loop, units } = write;
     const weight = (p, from = NOUGHT) => load(W + 16 * p, from), delta = (k) => load(D + 16 * n * k, Q);
     const each = (count, part) => Array.from({ length: count }, (_, i) => part(i)).flat();
     const total = (target, term) => set(target, plus(get(target), term));
