@@ -241,7 +241,7 @@ def test_the_ledger_shows_the_part_that_holds_least_often_and_where_it_fails():
     ledger.check("loss-decreases", "0.9 and 0.6", {"a": a, "b": claims.at_least(0.6, 0.5)})
     page = BeautifulSoup(ledger._repr_mimebundle_()[0]["text/html"], "html.parser")
     claim = page.select_one("#claim-loss-decreases")
-    assert claim.select_one(".tl-part").text == "b" and "holds in 1 of 4" in claim.text
+    assert claim.select_one(".tl-part").text == "b" and "both parts hold in 1 of 4 runs" in claim.text
     assert "STEPS = 2: partly. numbers" in claim.text and len(claim.select("svg.tl-strip")) == 2
     drawn = {use["href"] for use in page.select("use")}
     assert drawn == {"#tl-this-run", "#tl-length"} <= {f"#{mark['id']}" for mark in page.select(".tl-key path")}

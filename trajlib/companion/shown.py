@@ -48,10 +48,13 @@ def chip(verdict: str, count: str = "") -> str:
 
 
 def in_runs(finding: Finding) -> str:
-    """In how many of the runs in which it could be tested the claim holds, in words."""
-    runs = dict(finding.runs)
+    """In how many of the runs in which it could be tested the claim holds, with all of its parts, in words."""
+    runs, parts = dict(finding.runs), len(finding.conditions)
     tested = sum(runs.values()) - runs.get("not testable", 0)
-    return f"holds in {runs.get('reproduced', 0)} of {tested}" if tested > 1 else "one run" if tested else "not tested"
+    if tested < 2:
+        return "one run" if tested else "not tested"
+    holds = "holds" if parts < 2 else "both parts hold" if parts == 2 else f"all {parts} parts hold"
+    return f"{holds} in {runs.get('reproduced', 0)} of {tested} runs"
 
 
 def strip(dots: Sequence[Dot], label: str) -> str:
