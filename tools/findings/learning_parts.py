@@ -5,8 +5,7 @@ from learning_cells import BOUND, CELLS, FRACTIONS, GRID, HOLD, Cell, descent, d
 
 import trajlib as tl
 from trajlib.engines import iterate
-from trajlib.series import expansion_rate, time_to_threshold
-from trajlib.series.learning import fastest_rate, threshold_rate
+from trajlib.series import expansion_rate, fastest_rate, threshold_rate, time_to_threshold
 
 PIECE = 1 << 25
 """Bytes of weights that are held at a time."""

@@ -12,15 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import kendalltau
 
-from ..series.learning import (
-    FastestRate,
-    RateRatio,
-    ThresholdRate,
-    fastest_rate,
-    learning_times,
-    rate_ratio,
-    threshold_rate,
-)
+from ..series.learning import learning_times
+from ..series.onsets import FastestRate, RateRatio, ThresholdRate, fastest_rate, rate_ratio, threshold_rate
 from . import findings
 
 __all__ = ["BOUND", "CellSummary", "association", "load_cell", "slope", "summary"]
@@ -123,7 +116,7 @@ def summary(
     beyond = rates >= (fastest.last if np.isfinite(fastest.last) else 0.0)  # below it, runs that do not learn are slow
     return CellSummary(
         name=str(settings.get("name", "")), task=settings["task"], activation=settings["activation"], hidden=tuple(settings["hidden"]),
-        decay=float(settings["decay"]), ratio=rate_ratio(rates[fine], t, horizon, chaotic, **options), onset=onset,
+        decay=float(settings["decay"]), ratio=rate_ratio(fastest, onset), onset=onset,
         sign=threshold_rate(rates, exponent[:, :few] > 0, lasting=2, **options), fitted=threshold_rate(rates, kept, lasting=2, **options),
         breaking=threshold_rate(rates[beyond], some[beyond] < 0, lasting=2, **options),
         unstable=threshold_rate(rates[sharp], over[sharp], lasting=2, **options),

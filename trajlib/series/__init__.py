@@ -2,20 +2,9 @@
 
 from .distances import displacement, l1_distance, path_length
 from .expansion import ExpansionFit, expansion_rate
-from .learning import (
-    BestOf,
-    FastestRate,
-    LearningTimes,
-    RateRatio,
-    ThresholdRate,
-    best_of,
-    fastest_rate,
-    learning_times,
-    rate_ratio,
-    threshold_rate,
-    time_to_threshold,
-)
+from .learning import BestOf, LearningTimes, best_of, learning_times, time_to_threshold
 from .local import Autocorrelation, LocalExponents, autocorrelation, local_exponents
+from .onsets import FastestRate, RateRatio, ThresholdRate, fastest_rate, rate_ratio, threshold_rate
 from .phases import Phases, PhaseStatistics, detect_period, phases
 
 __all__ = [
