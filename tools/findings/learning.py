@@ -18,12 +18,12 @@ from pathlib import Path
 
 import learning_parts
 import numpy as np
-from learning_cells import CELLS, COARSE, FRACTIONS, GRID, HOLD, SEED, Cell
+from learning_cells import CELLS, COARSE, GRID, SEED, Cell
 from threadpoolctl import threadpool_limits
 
 import trajlib as tl
 from trajlib.companion import findings
-from trajlib.series import time_to_threshold
+from trajlib.companion.learning_runs import FRACTIONS, HOLD, tabulate
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "data" / "findings"
@@ -72,35 +72,11 @@ def run(cell: Cell, executor, say, folder: Path) -> tuple[dict[int, dict], dict[
 
 
 def table(cell: Cell, coarse: dict[int, dict], fine: dict[int, dict]) -> dict[str, np.ndarray]:
-    """What is kept: arrays (rates, networks), with nan, or -2 for times, where a network was not run at a rate."""
+    """What is kept of a cell."""
     numbers = sorted({*coarse, *fine})
     rows = [fine.get(k, coarse.get(k)) for k in numbers]
-    best = learning_parts.best_accuracy({k: row["accuracy"] for k, row in zip(numbers, rows, strict=True)})
-    n, few = cell.networks, cell.networks // 2
-
-    def filled(name: str, width: int, dtype=np.float16) -> np.ndarray:
-        shape = (len(rows), width, *rows[0][name].shape[1:])
-        out = np.full(shape, False if dtype is bool else np.nan, dtype=dtype)
-        for line, row in zip(out, rows, strict=True):
-            line[: len(row[name][:width])] = row[name][:width]
-        return out
-
-    times = {}
-    for fraction in FRACTIONS:
-        width = n if fraction == FRACTIONS[0] else few
-        out = np.full((len(rows), width), -2, dtype=np.int16)
-        for line, row in zip(out, rows, strict=True):
-            found = time_to_threshold(row["accuracy"][:width], learning_parts.goal(fraction, best), hold=HOLD)
-            line[: len(found)] = found
-        times[f"time_{round(100 * fraction)}"] = out
-    with np.errstate(all="ignore"):
-        end = np.array([np.nanquantile(row["accuracy"][:, -HOLD:].mean(axis=1), [0.1, 0.5, 0.9]) for row in rows])
-        return {
-            "rates": 10 ** (np.array(numbers) / GRID), "networks": np.array([len(row["exponent"]) for row in rows], dtype=np.int16),
-            "best": best, "horizon": cell.steps + 1 - HOLD, "end": end.astype(np.float16), **times,
-            "exponent": filled("exponent", n), "early": filled("early", few // 2), "fitted": filled("fitted", cell.fitted),
-            "fitted_kept": np.packbits(filled("fitted_kept", cell.fitted, bool), axis=1), "sharpness": filled("sharpness", cell.sharp),
-        }  # fmt: skip
+    rates = 10 ** (np.array(numbers) / GRID)
+    return tabulate(rates, rows, networks=cell.networks, fitted=cell.fitted, sharp=cell.sharp)
 
 
 class Clock:

@@ -15,15 +15,6 @@ GRID = 20
 """Rates a decade: rate number k is 10^(k / 20)."""
 COARSE = 5
 """Every fifth of them in the coarse pass."""
-HOLD = 20
-"""Steps that an accuracy has to stay."""
-FRACTIONS = (0.9, 0.8, 0.95)
-"""Accuracies to reach, as fractions of what the best rate has at the end (median over networks of the mean over the last 20 steps). Rates
-are chosen, and everything is judged, by the first; the others say whether that matters."""
-BOUND = 0.01
-"""Exponent per step above which a run counts as chaotic, as in chapter 2. Pilots of three cells have shown that the exponent of most runs
-is positive at any rate, by about 0.01 per unit of lr * step: the loss curves downwards along some direction, and copies drift apart as
-slowly as the network moves. So an onset by the sign alone lies below every rate; both are reported, the fine rates lie about this one."""
 SEED = 0
 
 
@@ -173,10 +164,3 @@ def starts(gd: tl.GradientDescent, n: int, seed: int = SEED) -> np.ndarray:
     w = np.zeros((n, gd.n_parameters))
     w[:, gd.is_weight] = np.random.Generator(np.random.PCG64(seed)).standard_normal((n, int(gd.is_weight.sum())))
     return w
-
-
-def directions(first: int, n: int, p: int) -> np.ndarray:
-    """A random tangent vector for each network, (n, 1, p), which depends on its number alone."""
-    return np.stack(
-        [np.random.Generator(np.random.PCG64((1, i))).standard_normal((1, p)) for i in range(first, first + n)]
-    )

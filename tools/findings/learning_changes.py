@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from learning_cells import CELLS, GRID, HOLD, descent, starts
-from learning_parts import best_accuracy, goal
+from learning_cells import CELLS, GRID, descent, starts
 from threadpoolctl import threadpool_limits
 
 import trajlib as tl
 from trajlib import schedules
 from trajlib.companion import findings, learned
+from trajlib.companion.learning_runs import HOLD, best_accuracy, goal
 from trajlib.dynamics.altered import CappedDescent, ProjectedDescent
 from trajlib.optimisers.schedules import Schedule
 from trajlib.series import expansion_rate, time_to_threshold
@@ -83,7 +83,7 @@ def altered_runs(
             for k in own:
                 several = [sweep.load(**c) for c in grid if (c["cell"], c["amount"], c["k"]) == (name, amount, k)]
                 rows[amount, k] = {key: np.concatenate([one[key] for one in several]) for key in several[0]}
-        best = best_accuracy({key: row["accuracy"] for key, row in rows.items() if key[0] == PLAIN})
+        best = best_accuracy([row["accuracy"] for key, row in rows.items() if key[0] == PLAIN])
         reached.append(best)
         time.append(
             [[time_to_threshold(rows[a, k]["accuracy"], goal(0.9, best), hold=HOLD) for k in own] for a in amounts]
@@ -115,7 +115,7 @@ def copies_runs(names, numbers, networks, copies, steps, radius, executor) -> di
     time = []
     for name, own in zip(names, numbers, strict=True):
         rows = {k: sweep.load(cell=name, k=k)["accuracy"] for k in own}
-        least = goal(0.9, best_accuracy({k: row[:, 0] for k, row in rows.items()}))
+        least = goal(0.9, best_accuracy([row[:, 0] for row in rows.values()]))
         time.append([time_to_threshold(row, least, hold=HOLD) for row in rows.values()])
     return {
         "rates": 10 ** (np.array(numbers) / GRID),

@@ -17,6 +17,7 @@
     "golden-check": { worker: ["activations", "perceptron", "optimisers", "training"], page: ["golden", "check"] },
     "line-lead": { worker: ["clocks"], page: ["line"] },
     "weights-lead": { worker: ["tangent"], page: ["trees", "graph", "weights"] },
+    "learning-lead": { worker: ["curvature", "learn"], page: ["learning"] },
     "curve-lead": { worker: ["flow"], page: ["dmft", "curve"] },
   };
   const here = new URL(document.currentScript.src); // with the version of the whole folder, which tools/finish_pages.py gives it
