@@ -112,3 +112,18 @@ def test_each_finding_is_made_once_and_schedules_wait_for_their_cells(tmp_path, 
         "settings"
     ]
     assert settings["fastest"] == [1.0] * 3 and 0.44 < settings["onsets"][0] < 0.51 and settings["networks"] >= 500
+
+
+def test_levels_are_first_crossings(one):
+    found = changes.level_runs([NAME], [[-20, -10]], 5, STEPS, [1.0, 0.9, 1e-9], one)
+    assert found["step"].shape == (1, 2, 3, 5) and found["exponent"].shape == (1, 2, 5)
+    gd = changes.descent(changes.CELLS[NAME], 10 ** (-10 / 20))
+    run = changes.tl.train(gd, changes.starts(gd, 5), STEPS, record=("loss", "test_loss"))
+    for i in range(5):
+        there = np.flatnonzero(run.loss[i] <= 0.9)
+        step = there[0] if len(there) else -1
+        assert found["step"][0, 1, 1, i] == step
+        if step >= 0:
+            assert found["test_loss"][0, 1, 1, i] == np.float32(run.test_loss[i, step])
+    assert (found["step"][0, :, 2] == -1).all() and np.isnan(found["test_loss"][0, :, 2]).all()
+    assert (found["step"][0, 1, 0] >= 0).any()

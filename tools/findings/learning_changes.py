@@ -1,6 +1,6 @@
-"""Chaos taken out at the same rate, copies against luck, and schedules at equal cost, on cells of ``learning_cells``.
+"""Chaos taken out at the same rate, copies against luck, schedules at equal cost, test losses at equal training losses.
 
-learning_changes.py     # data/findings/learning_{capped,copies,schedules,projected}.*: those that are missing; ten minutes on two cores
+learning_changes.py     # data/findings/learning_{capped,copies,levels,schedules,projected}.*: what is missing; ten minutes on two cores
 
 Schedules are told by the onset of chaos and the fastest rate of their cells, which tools/findings/learning.py has to have made before.
 What is left of a stopped call lies in _build/findings/learning, and the same call goes on from there.
@@ -193,6 +193,37 @@ def schedule_runs(names, onsets, fastest, steps, tuning, networks, seeds, execut
     }
 
 
+def at_levels(cell: str, k: int, networks: int, steps: int, levels: list[float]) -> dict[str, np.ndarray]:
+    """When the training loss of networks at one rate has first fallen to some levels: steps (levels, n), -1 where it never does, and test
+    loss and accuracy of that moment; and the exponent of the whole run."""
+    gd = descent(CELLS[cell], 10 ** (k / GRID))
+    w = starts(gd, networks)
+    run = tl.train(gd, w, steps, record=("loss", "test_loss", "test_accuracy"), threads=1, progress=False)
+    with np.errstate(invalid="ignore"):
+        there = run.loss <= np.array(levels)[:, None, None]
+    step = np.where(there.any(axis=2), there.argmax(axis=2), -1)
+    row = np.arange(networks)
+    loss, accuracy = (np.where(step >= 0, a[row, step], np.nan) for a in (run.test_loss, run.test_accuracy))
+    exponent = tl.lyapunov_spectrum(gd, w, steps, k=1, blocks=4, threads=1, progress=False).exponents[:, 0]
+    return {"step": step, "test_loss": loss, "test_accuracy": accuracy, "exponent": exponent}
+
+
+def level_runs(names, numbers, networks, steps, levels, executor) -> dict[str, np.ndarray]:
+    """For each cell and rate: test loss and accuracy at equal training losses, (cells, rates, levels, networks)."""
+    fixed = {"networks": networks, "steps": steps, "levels": levels}
+    grid = [{"cell": name, "k": k} for name, own in zip(names, numbers, strict=True) for k in own]
+    sweep = tl.sweep(
+        at_levels, grid, PARTS / f"levels-{VERSION}", fixed=fixed, version=VERSION, executor=executor, in_flight=2
+    )
+    found = [sweep.load(**one) for one in grid]
+    lead = len(names), len(numbers[0])
+    arrays = {name: np.array([f[name] for f in found]) for name in found[0]}
+    return {"rates": 10 ** (np.array(numbers) / GRID), "levels": np.array(levels)} | {
+        name: values.reshape(*lead, *values.shape[1:]).astype(np.int16 if name == "step" else np.float32)
+        for name, values in arrays.items()
+    }
+
+
 def main() -> None:
     pair = ["iris_10_sigmoid", "iris_10_tanh"]
     # about minimum and onset of pilots with 40 networks: every fourth rate, over 1.8 decades
@@ -216,6 +247,8 @@ def main() -> None:
         make("copies", versioned(copies_runs), names=pair, numbers=[[-14, -10, -6, -2], [-26, -20, -16, -12]], networks=200, copies=8,
              steps=300, radius=1e-8)  # fmt: skip
         named = [*pair, "digits_10_tanh"]
+        make("levels", versioned(level_runs), names=named, numbers=[*numbers, list(range(-26, 11, 4))], networks=200, steps=1000,
+             levels=[0.8, 0.6, 0.4, 0.3, 0.2, 0.1])  # fmt: skip
         try:
             about = {name: learned.load_cell(name) for name in named}
         except FileNotFoundError:
