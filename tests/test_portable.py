@@ -80,7 +80,9 @@ def test_first_cell_brings_the_wheel_of_this_checkout(page, portable, tmp_path):
     named = {name.removeprefix("trajlib/_data/") for name in zipfile.ZipFile(wheel).namelist() if "/_data/" in name}
     page_text = page.read_text(encoding="utf-8")
     assert any(name.startswith("mnist/") for name in named) == ("bundled_sweep" in page_text)
-    findings = {name for name in FINDINGS if f'"{name}"' in page_text}
+    findings = {
+        name for name in FINDINGS if f'"{name}"' in page_text or ("learning_" in name and '"learning_*_*"' in page_text)
+    }
     assert {name for name in named if name.startswith("findings/")} == {
         f"findings/{f}.{end}" for f in findings for end in ("json", "npz")
     }

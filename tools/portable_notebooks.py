@@ -5,6 +5,7 @@ buttons lead there, and takes the Colab button off the pages that no notebook al
 """
 
 import argparse
+import fnmatch
 import functools
 import re
 import sys
@@ -38,6 +39,13 @@ def pages() -> list[Path]:
     return [page for page in chapters() if not needs(page).files]
 
 
+def findings_of(page: Path) -> list[str]:
+    """The findings that a page names, each by itself or by a pattern such as "learning_*_*"."""
+    named = set(re.findall(r'"(\w[\w*-]*)"', page.read_text(encoding="utf-8")))
+    there = sorted(path.stem for path in (ROOT / FINDINGS).glob("*.npz"))
+    return [name for name in there if any(fnmatch.fnmatchcase(name, one) for one in named)]
+
+
 def build_wheel(folder: Path, page: Path) -> Path:
     """The wheel of this checkout with the data that a page needs, built without network; the same files give the same bytes."""
     from hatchling.builders.wheel import WheelBuilder
@@ -47,9 +55,7 @@ def build_wheel(folder: Path, page: Path) -> Path:
     if not needs(page).mnist:
         del included[MNIST]
     del included[FINDINGS], included[ROBUSTNESS]
-    text = page.read_text(encoding="utf-8")
-    used = [path.stem for path in sorted((ROOT / FINDINGS).glob("*.npz")) if f'"{path.stem}"' in text]
-    read = [f"findings/{name}.{end}" for name in used for end in ("json", "npz")]
+    read = [f"findings/{name}.{end}" for name in findings_of(page) for end in ("json", "npz")]
     read += [f"robustness/{page.stem}.json"] * (ROOT / ROBUSTNESS / f"{page.stem}.json").is_file()
     included |= {f"data/{name}": f"trajlib/_data/{name}" for name in read}
     (wheel,) = WheelBuilder(str(ROOT), config=config).build(directory=str(folder), versions=["standard"])

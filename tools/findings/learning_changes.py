@@ -250,13 +250,13 @@ def main() -> None:
         make("levels", versioned(level_runs), names=named, numbers=[*numbers, list(range(-26, 11, 4))], networks=200, steps=1000,
              levels=[0.8, 0.6, 0.4, 0.3, 0.2, 0.1])  # fmt: skip
         try:
-            about = {name: learned.load_cell(name) for name in named}
+            about = [findings.load(f"learning_{name}") for name in named]
         except FileNotFoundError:
             print(
                 "schedules wait for the cells that they are told by: run tools/findings/learning.py first", flush=True
             )
         else:
-            said = [learned.summary(a, a.manifest["settings"], draws=0) for a in about.values()]
+            said = [learned.summary(cell, draws=0) for cell in about]
             make("schedules", versioned(schedule_runs), names=named, onsets=[s.onset.value for s in said],
                  fastest=[s.fastest.value for s in said], steps=[300, 300, 200], tuning=50, networks=500, seeds=[11, 12])  # fmt: skip
         make("projected", versioned(altered_runs), names=pair, numbers=numbers, networks=48, steps=300, change="projected",

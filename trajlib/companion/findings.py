@@ -18,7 +18,7 @@ import numpy as np
 
 from .._files import data_file, write
 
-__all__ = ["Arrays", "load", "make"]
+__all__ = ["Arrays", "load", "load_all", "make"]
 
 PACKAGES = ("numpy", "scipy", "numba", "trajlib")
 
@@ -51,6 +51,20 @@ def load(name: str) -> Arrays:
     if found is None:
         raise ValueError(f"findings/{name}.npz is not what its manifest speaks of; make findings writes both anew")
     return found
+
+
+def load_all(pattern: str) -> dict[str, Arrays]:
+    """The committed findings whose names have a pattern such as ``"learning_*_*"``, by name, in its order.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    names = sorted(path.stem for path in data_file("findings").glob(f"{pattern}.npz"))
+    if not names:
+        raise FileNotFoundError(f"no finding has a name like {pattern!r}; make findings makes them")
+    return {name: load(name) for name in names}
 
 
 def _read(arrays: Path, described: Path) -> Arrays | None:

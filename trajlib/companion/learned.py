@@ -16,7 +16,7 @@ from ..series.learning import learning_times
 from ..series.onsets import FastestRate, RateRatio, ThresholdRate, fastest_rate, rate_ratio, threshold_rate
 from . import findings
 
-__all__ = ["BOUND", "CellSummary", "association", "load_cell", "slope", "summary"]
+__all__ = ["BOUND", "CellSummary", "as_cell", "association", "slope", "summary", "words"]
 
 BOUND = 0.01
 """Exponent per step above which a run counts as chaotic, as in chapter 2. Pilots of three cells have shown that the exponent of most runs
@@ -29,7 +29,7 @@ class CellSummary(NamedTuple):
 
     Attributes
     ----------
-    name, task, activation : str
+    task, activation : str
     hidden : tuple of int
         Units of the hidden layers; empty for the convolutional network.
     decay : float
@@ -49,7 +49,6 @@ class CellSummary(NamedTuple):
         Median time at the fastest rate, in steps.
     """
 
-    name: str
     task: str
     activation: str
     hidden: tuple[int, ...]
@@ -67,24 +66,31 @@ class CellSummary(NamedTuple):
     least: float
 
 
-def load_cell(name: str) -> findings.Arrays:
-    """The committed arrays of a cell of tools/findings/learning_cells.py, such as ``"iris_10_tanh"``."""
-    return findings.load(f"learning_{name}")
+def as_cell(
+    arrays: Mapping[str, np.ndarray], task: str, hidden: tuple[int, ...], activation: str, *, decay: float = 0.0, fitted: int = 50,
+    **settings: Any,
+) -> findings.Arrays:  # fmt: skip
+    """Arrays of :func:`trajlib.companion.learning_runs.run_cell` with what they are of, as in the manifests of the committed cells."""
+    of = {"task": task, "hidden": list(hidden), "activation": activation, "decay": decay, "fitted": fitted}
+    return findings.Arrays(arrays, {"settings": of | settings})
+
+
+def words(one: CellSummary) -> str:
+    """What a cell is, in a line: iris 10-10 tanh, decay 0.01."""
+    network = "-".join(map(str, one.hidden)) or "convolution"
+    return f"{one.task} {network} {one.activation}" + (f", decay {one.decay:g}" if one.decay else "")
 
 
 def summary(
-    arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any], *, bound: float = BOUND, accuracy: int = 90, draws: int = 1000,
-    seed: int = 0,
-) -> CellSummary:  # fmt: skip
+    cell: findings.Arrays, *, bound: float = BOUND, accuracy: int = 90, draws: int = 1000, seed: int = 0
+) -> CellSummary:
     """What one cell says.
 
     Parameters
     ----------
-    arrays : dict of ndarray
-        As :func:`load_cell` gives them: ``rates`` (r,), ``networks`` (r,), ``time_90`` (r, n) with -1 where censored, ``exponent`` (r, n),
-        ``fitted_kept`` (r, bits), ``sharpness`` (r, few, times), ``horizon``.
-    settings : dict
-        ``arrays.manifest["settings"]``.
+    cell : Arrays
+        A committed one, data/findings/learning_<cell>.npz, or one of :func:`as_cell`: ``rates`` (r,), ``networks`` (r,), ``time_90`` (r, n)
+        with -1 where censored, ``exponent`` (r, n), ``fitted_kept`` (r, bits), ``sharpness`` (r, few, times), ``horizon``.
     bound : float
         Exponent per step above which a run counts as chaotic.
     accuracy : int
@@ -96,6 +102,7 @@ def summary(
     -------
     CellSummary
     """
+    arrays, settings = cell, cell.manifest["settings"]
     rates, horizon = arrays["rates"], int(arrays["horizon"])
     fine = arrays["networks"] == arrays["networks"].max()
     few = int(arrays["networks"].min())
@@ -117,7 +124,7 @@ def summary(
     at = int(np.argmin(fastest.median))
     beyond = rates >= (fastest.last if np.isfinite(fastest.last) else 0.0)  # below it, runs that do not learn are slow
     return CellSummary(
-        name=str(settings.get("name", "")), task=settings["task"], activation=settings["activation"], hidden=tuple(settings["hidden"]),
+        task=settings["task"], activation=settings["activation"], hidden=tuple(settings["hidden"]),
         decay=float(settings["decay"]), ratio=rate_ratio(fastest, onset), onset=onset,
         sign=threshold_rate(rates, exponent[:, :few] > 0, lasting=2, **options), fitted=threshold_rate(rates, kept, lasting=2, **options),
         breaking=threshold_rate(rates[beyond], some[beyond] < 0, lasting=2, **options),

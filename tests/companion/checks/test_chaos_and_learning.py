@@ -157,29 +157,33 @@ def cell(onset, fastest, breaking, edge, n=40):
         "rates": RATES, "networks": np.full(len(RATES), n), "horizon": 1000, "time_90": time.astype(np.int16),
         "exponent": exponent.astype(np.float16), "sharpness": sharpness.astype(np.float16), "fitted_kept": kept,
     }  # fmt: skip
-    return arrays, {"task": "iris", "activation": "tanh", "hidden": [10], "decay": 0.0, "fitted": 20}
+    return as_cell(arrays)
+
+
+def as_cell(arrays):
+    return learned.as_cell(arrays, "iris", (10,), "tanh", fitted=20)
 
 
 def test_summary_of_a_cell_with_known_answers():
-    arrays, settings = cell(onset=1.0, fastest=RATES[20], breaking=RATES[32], edge=RATES[12])
-    found = learned.summary(arrays, settings, draws=100)
+    arrays = cell(onset=1.0, fastest=RATES[20], breaking=RATES[32], edge=RATES[12])
+    found = learned.summary(arrays, draws=100)
     assert found.onset.above == RATES[20] and found.fastest.first == RATES[20] and found.breaking.above == RATES[32]
     assert found.ratio.lower <= 1 <= found.ratio.upper and found.sign.below == 0
     assert found.fitted.above == pytest.approx(RATES[27]) and found.unstable.above in (RATES[12], RATES[13])
     assert found.overlap.tolist() == [(1.0 <= r < RATES[32]) for r in RATES]
-    slow = arrays | {
-        "time_90": np.where(np.arange(len(RATES))[:, None] < 4, -1, arrays["time_90"])
-    }  # rates so low that nobody gets there in time: training does not break there
-    assert learned.summary(slow, settings, draws=0).breaking.above == RATES[32]
+    # rates so low that nobody gets there in time: training does not break there
+    slow = arrays | {"time_90": np.where(np.arange(len(RATES))[:, None] < 4, -1, arrays["time_90"])}
+    assert learned.summary(as_cell(slow), draws=0).breaking.above == RATES[32]
+    assert learned.words(found) == "iris 10 tanh"
     assert found.slope == pytest.approx(-1, abs=0.03) and found.least == pytest.approx(30, abs=1)
 
 
 def test_summary_takes_all_networks_from_the_fine_rates_and_breaking_from_all():
-    arrays, settings = cell(onset=1.0, fastest=RATES[20], breaking=RATES[38], edge=RATES[12])
+    arrays = cell(onset=1.0, fastest=RATES[20], breaking=RATES[38], edge=RATES[12])
     coarse = np.abs(np.arange(-20, 21)) > 8
     arrays["networks"] = np.where(coarse, 10, 40)
     arrays["time_90"][coarse, 10:], arrays["exponent"][coarse, 10:] = -2, np.nan
-    found = learned.summary(arrays, settings, draws=50)
+    found = learned.summary(arrays, draws=50)
     assert len(found.onset.rates) == 17 and found.onset.above == RATES[20] and found.breaking.above == RATES[38]
 
 
