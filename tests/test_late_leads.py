@@ -1,4 +1,4 @@
-"""The figures that lead chapters 4 to 6, in headless Chromium, from a folder (file://): their numbers are the library's."""
+"""The figures that lead chapters 4 to 7, in headless Chromium, from a folder (file://): their numbers are the library's."""
 
 import re
 import sys
@@ -10,6 +10,8 @@ from laboratory import BYTES, finished, floats
 
 import trajlib as tl
 from trajlib.companion.early import early_indicators
+from trajlib.companion.learning_runs import directions, follow
+from trajlib.series import time_to_threshold
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 import write_lab_theory
@@ -187,3 +189,38 @@ def test_the_scale_moves_by_arrow_keys_and_reset_takes_the_address_back(open_pag
     assert values == sorted(set(values)) and values[0] > 0.1
     page.locator("curve-lead button", has_text="Reset").click()
     page.wait_for_function("location.hash.includes('init_scale:0.3')")
+
+
+@pytest.mark.parametrize("split", [0, 3])
+def test_times_to_learn_and_exponents_are_those_of_the_chapter(open_page, split):
+    page = open_page("<learning-lead hidden></learning-lead>")
+    rates, networks, steps = [0.05, 0.3, 1.0], 2, 60
+    script = f"""([rates, networks, steps, split]) => {{ {BYTES}
+        const runs = [...trajlab.jobs.learning({{ rates, networks, steps, split }})].flatMap((part) => part.runs);
+        runs.sort((a, b) => a.k - b.k || a.network - b.network);
+        return runs.map(({{ known, growth }}) => [Array.from(known), Array.from(growth)]); }}"""
+    found = page.evaluate(script, [rates, networks, steps, split])
+    net, task = tl.Perceptron(4, 10, 3), tl.iris(split_seed=split)
+    for k, rate in enumerate(rates):
+        gd = tl.GradientDescent(net, task, lr=rate)
+        want = follow(gd, net.init(networks, seed=0), directions(0, networks, gd.n_parameters), steps)
+        for i in range(networks):
+            known, growth = found[networks * k + i]
+            assert known == np.round(30 * want.accuracy[i]).astype(int).tolist()
+            mean = want.growth[i].cumsum()[9::10] / np.arange(10, steps + 1, 10)
+            np.testing.assert_allclose(growth[1:], mean, rtol=1e-5, atol=1e-7)
+
+
+def test_learned_is_what_it_is_in_the_library(open_page):
+    page = open_page("<learning-lead></learning-lead>", hash="#learning=lr:1,ic:4", reduced_motion="reduce")
+    finished(page, "learning-lead")
+    lead = "document.querySelector('learning-lead')"
+    rows = page.evaluate(f"{lead}.table().slice(1)")
+    assert len(rows) == 21 * 12 and {row[1] for row in rows} == set(range(12))
+    known = np.array(page.evaluate(f"{lead}.data.runs.map((row) => row.map(({{ known }}) => Array.from(known)))"))
+    want = time_to_threshold(known / 30, 0.9 - 1e-9)
+    assert np.array([row[2] for row in rows]).reshape(21, 12).tolist() == want.tolist() and (want >= 0).any()
+    assert "half of the twelve networks have learned soonest" in page.evaluate(f"{lead}.result.textContent")
+    # another network of the same runs: nothing is computed anew
+    page.evaluate(f"{lead}.set('ic', '5')")
+    assert page.evaluate(f"{lead}.worker") is None and page.evaluate(f"{lead}.data.ran.ic") == 5
