@@ -84,7 +84,7 @@ def fitted_distances(div: Divergence, fit: ExpansionFit, conditions: Sequence[in
     -------
     Figure
     """
-    fig, axes = plt.subplots(2 * len(conditions), 2, figsize=(6.2, 0.4 + 3.0 * len(conditions)), squeeze=False)
+    fig, axes = plt.subplots(2 * len(conditions), 2, figsize=(6.2, 0.4 + 2.6 * len(conditions)), squeeze=False)
     for n, i in enumerate(conditions):
         row, found = axes[2 * n : 2 * n + 2].ravel(), ""
         divergence_panel(row[0], div.times, div.distance[i])
