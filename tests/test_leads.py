@@ -84,6 +84,26 @@ def test_edge_lead_shows_the_growth_of_the_tangent_map(open_page, net):
     np.testing.assert_allclose(sharp, (want[0:500:10] + want[1:500:10]) / 2, rtol=1e-6)
 
 
+def test_copy_of_number_6_jumps_as_the_chapter_says(net):
+    """Where the tangent vector is quiet: the cycle of two steps has lost its stability, and the copy lands two steps from the network."""
+    gd, basis = tl.GradientDescent(net, tl.iris(), lr=1.0), tl.transverse_basis(net)
+    w0 = net.init(7, seed=0)
+    copy = tl.perturb(gd, w0, radius=1e-8, copies=1, seed=1)[6]
+    run, copied = tl.train(gd, np.concatenate([w0[[6]], copy]), 1410, record=("weights",)).weights
+
+    def lowest(t):
+        both = basis.T @ gd.jacobian(run[t + 1]) @ gd.jacobian(run[t]) @ basis
+        return np.linalg.eigvals(both).real.min()
+
+    def apart(t, later=0):
+        return np.abs(copied[t + later] - run[t]).sum()
+
+    assert lowest(1140) > -1 > lowest(1180)
+    assert apart(1400) > 20 * apart(1300) and apart(1400) > 5 * apart(1400, later=2)
+    norm = tl.tangent(gd, w0[[6]], (copy - w0[[6]])[None], 1400).norm[0, 0]
+    assert norm[1300:].max() < 2 * norm[1300]
+
+
 def test_ladder_lead_keeps_its_state_as_kappa_moves(open_page):
     page = open_page("<ladder-lead></ladder-lead>", reduced_motion="reduce")
     finished(page, "ladder-lead")
