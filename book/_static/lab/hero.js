@@ -160,6 +160,14 @@ trajlab.define(function hero(trajlab) {
       series.push({ values: mean.slice(0, step + 1), at, colour: colours.ink, width: 2 });
       trajlab.draw(this.canvases.distance, { x: [0, RUN.steps], y: APART, logY: true, xLabel: "step", colours, series });
     }
+
+    table() {
+      if (!this.data) return null;
+      const { loss, mean, distance, plane } = this.data, inTime = (series, t) => series.map((values) => values[t]);
+      const names = [...distance.map((_, m) => `d_${m}`), ...plane.x.map((_, m) => `x_${m}`), ...plane.y.map((_, m) => `y_${m}`)];
+      const rows = loss.map((value, t) => [t, value, mean[t], ...[distance, plane.x, plane.y].flatMap((series) => inTime(series, t))]);
+      return [["step", "loss", "d_mean", ...names], ...rows];
+    }
   }
 
   customElements.define("hero-lab", HeroLab);

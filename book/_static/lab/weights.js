@@ -37,10 +37,6 @@ trajlab.define(function weights(trajlab) {
       return true;
     }
 
-    get laboratory() {
-      return true;
-    }
-
     get steps() {
       return AT.length - 1;
     }
