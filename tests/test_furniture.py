@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -125,6 +126,7 @@ def test_a_card_is_made_once_however_often_the_book_is_built():
     [
         ("Distances of five copies from the network they began at.", " Grey: copies."),
         ("The paper's figure 6. (a) All of the copies together.", " (b) One."),
+        ("The way up, and back. Does it turn?", " (a) Up."),
         ("At lr = 0.05 copies of the first network, W. R. Ash's, part at once", ""),
     ],
 )
@@ -143,6 +145,14 @@ def test_index_has_every_figure(articles, html):
     assert shown == there and len(shown) > 60
     for image in articles["figures"].select("ul.tl-figures img"):
         assert (html / "book" / image["src"]).stat().st_size < 40_000
+    for item in articles["figures"].select("ul.tl-figures li"):  # all of it is seen, and what it is of is said
+        page, _, anchor = item.a["href"].partition(".html#")
+        with (
+            Image.open(html / "book" / item.img["src"]) as small,
+            Image.open(html / "book" / articles[page].find(id=anchor).img["src"]) as whole,
+        ):
+            assert small.height / small.width == pytest.approx(whole.height / whole.width, rel=0.03), anchor
+        assert not item.span.get_text().startswith("("), f"{anchor}: what is the figure of, before its panel (a)?"
 
 
 def test_sections_to_search():
