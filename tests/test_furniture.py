@@ -12,6 +12,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 import contents  # noqa: E402
+import finish_pages  # noqa: E402
 import furniture  # noqa: E402
 import make_pdf  # noqa: E402
 
@@ -153,6 +154,25 @@ def test_index_has_every_figure(articles, html):
         ):
             assert small.height / small.width == pytest.approx(whole.height / whole.width, rel=0.03), anchor
         assert not item.span.get_text().startswith("("), f"{anchor}: what is the figure of, before its panel (a)?"
+
+
+def test_tables_of_the_text_can_be_read_on_a_phone(visit):
+    """Each value has the name of its column beside it, in its own half; nothing on the page scrolls sideways."""
+    table = (
+        '<table class="table">\n<thead><tr class="row-odd"><th class="head"><p>what</p></th>\n<th class="head"><p>a &amp; b</p></th>\n'
+        '<th class="head"><p>mind</p></th></tr></thead>\n<tbody><tr class="row-even"><td><p>one</p></td>\n<td><p>both</p></td>\n'
+        "<td><p></p></td></tr></tbody></table>"
+    )
+    found = BeautifulSoup(finish_pages.TABLE.sub(finish_pages.stacked, table), "html.parser")
+    assert found.select_one("tbody th[scope=row]").get_text() == "one" and "tl-stack" in found.table["class"]
+    assert [cell.get("data-label") for cell in found.select("td")] == ["a & b", None]
+    for name in ("your-network", "benchmarks"):
+        page = visit(f"book/{name}.html", viewport={"width": 360, "height": 700})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        under = """[...document.querySelectorAll("table.tl-stack td[data-label]")].filter((cell) => {
+            const { left, width } = cell.getBoundingClientRect();
+            return [...cell.children].some((part) => part.getBoundingClientRect().left < left + width / 2); }).length"""
+        assert page.locator("table.tl-stack td[data-label]").count() > 20 and page.evaluate(under) == 0, name
 
 
 def test_sections_to_search():
