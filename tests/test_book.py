@@ -72,7 +72,7 @@ def test_laboratories_are_on_the_pages(html):
         if "trajectory-lab" in labs:
             assert labs["trajectory-lab"]["chapter"] == name
         script = parsed[name].select_one("script[src*='lab/load.js']")
-        assert script.has_attr("defer") and (html / "book" / script["src"].partition("?")[0]).is_file()
+        assert script.has_attr("async") and (html / "book" / script["src"].partition("?")[0]).is_file()
 
 
 @pytest.mark.slow

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 import contents  # noqa: E402
+import finish_pages  # noqa: E402
 import furniture  # noqa: E402
 import make_pdf  # noqa: E402
 
@@ -125,6 +127,7 @@ def test_a_card_is_made_once_however_often_the_book_is_built():
     [
         ("Distances of five copies from the network they began at.", " Grey: copies."),
         ("The paper's figure 6. (a) All of the copies together.", " (b) One."),
+        ("The way up, and back. Does it turn?", " (a) Up."),
         ("At lr = 0.05 copies of the first network, W. R. Ash's, part at once", ""),
     ],
 )
@@ -143,6 +146,33 @@ def test_index_has_every_figure(articles, html):
     assert shown == there and len(shown) > 60
     for image in articles["figures"].select("ul.tl-figures img"):
         assert (html / "book" / image["src"]).stat().st_size < 40_000
+    for item in articles["figures"].select("ul.tl-figures li"):  # all of it is seen, and what it is of is said
+        page, _, anchor = item.a["href"].partition(".html#")
+        with (
+            Image.open(html / "book" / item.img["src"]) as small,
+            Image.open(html / "book" / articles[page].find(id=anchor).img["src"]) as whole,
+        ):
+            assert small.height / small.width == pytest.approx(whole.height / whole.width, rel=0.03), anchor
+        assert not item.span.get_text().startswith("("), f"{anchor}: what is the figure of, before its panel (a)?"
+
+
+def test_tables_of_the_text_can_be_read_on_a_phone(visit):
+    """Each value has the name of its column beside it, in its own half; nothing on the page scrolls sideways."""
+    table = (
+        '<table class="table">\n<thead><tr class="row-odd"><th class="head"><p>what</p></th>\n<th class="head"><p>a &amp; b</p></th>\n'
+        '<th class="head"><p>mind</p></th></tr></thead>\n<tbody><tr class="row-even"><td><p>one</p></td>\n<td><p>both</p></td>\n'
+        "<td><p></p></td></tr></tbody></table>"
+    )
+    found = BeautifulSoup(finish_pages.TABLE.sub(finish_pages.stacked, table), "html.parser")
+    assert found.select_one("tbody th[scope=row]").get_text() == "one" and "tl-stack" in found.table["class"]
+    assert [cell.get("data-label") for cell in found.select("td")] == ["a & b", None]
+    for name in ("your-network", "benchmarks"):
+        page = visit(f"book/{name}.html", viewport={"width": 360, "height": 700})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        under = """[...document.querySelectorAll("table.tl-stack td[data-label]")].filter((cell) => {
+            const { left, width } = cell.getBoundingClientRect();
+            return [...cell.children].some((part) => part.getBoundingClientRect().left < left + width / 2); }).length"""
+        assert page.locator("table.tl-stack td[data-label]").count() > 20 and page.evaluate(under) == 0, name
 
 
 def test_sections_to_search():

@@ -1,10 +1,13 @@
 """The opening figure of the book, in headless Chromium, from a folder (file://), without a network."""
 
+import functools
+import http.server
 import re
+import threading
 
 import numpy as np
 import pytest
-from laboratory import BYTES, finished, floats
+from laboratory import BYTES, LAB, PAGE, finished, floats
 
 import trajlib as tl
 
@@ -110,7 +113,7 @@ def test_opening_figure_by_keyboard(open_page):
         [],
         f"(() => {{ const a = {HERO}.shadowRoot.activeElement; return a && (a.id || a.ariaLabel || a.className); }})()",
     )
-    for _ in range(6):
+    for _ in range(9):  # from the buttons below, past the end of the page
         page.keyboard.press("Tab")
         reached.append(page.evaluate(script))
     assert {"play", "lr-field", "learning rate, exact value"} <= set(reached)
@@ -179,3 +182,48 @@ def test_opening_figure_that_is_left_behind_is_marked(open_page):
     assert "refused" in page.inner_text("hero-lab .message")
     assert page.locator("hero-lab .before").all_inner_texts() == ["of the values before"] * 2
     assert page.evaluate(f"{HERO}.canvases.plane.getAttribute('aria-label')").startswith("Of the values before: Traj")
+
+
+def test_a_figure_at_the_top_does_not_wait_for_the_end_of_the_page(browser, tmp_path):
+    """The rest of this page never comes; what it has below, with parts of its own, is loaded when it does."""
+    rest = threading.Event()
+
+    class Slow(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self):
+            if self.path != "/":
+                return super().do_GET()
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            first, second = PAGE.format(lab="lab", body="<edge-lead></edge-lead>|<golden-check></golden-check>").split(
+                "|"
+            )
+            self.wfile.write(first.replace("defer", "async").encode())
+            self.wfile.flush()
+            rest.wait(60)
+            self.wfile.write(second.encode())
+
+        def log_message(self, *args):
+            pass
+
+    (tmp_path / "lab").symlink_to(LAB)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Slow, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_port}/", wait_until="commit")
+        try:
+            page.wait_for_function("document.querySelector('edge-lead')?.data?.loss.length > 0", timeout=60_000)
+            assert page.evaluate("document.readyState") == "loading" and not page.evaluate(
+                "customElements.get('golden-check')"
+            )
+        finally:
+            rest.set()
+        page.wait_for_function("document.querySelector('golden-check')?.shadowRoot")
+        job = """new Promise((known) => {
+            const worker = trajlab.startWorker();
+            worker.onmessage = ({ data }) => known(Object.keys(data));
+            worker.onerror = (event) => known([event.message]);
+            worker.postMessage({ job: "train", options: trajlab.golden[0].job }); })"""
+        assert page.evaluate(job) == ["part"], "its job is known to the workers that start from now on"
+        page.close()
+        server.shutdown()

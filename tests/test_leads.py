@@ -1,10 +1,12 @@
 """The figures that lead chapters 1 to 3, in headless Chromium, against the library."""
 
+import csv
 import json
+import re
 
 import numpy as np
 import pytest
-from laboratory import BYTES, finished, floats
+from laboratory import BYTES, LAB, finished, floats
 
 import trajlib as tl
 from trajlib.stability import growth_by_sign
@@ -84,6 +86,26 @@ def test_edge_lead_shows_the_growth_of_the_tangent_map(open_page, net):
     np.testing.assert_allclose(sharp, (want[0:500:10] + want[1:500:10]) / 2, rtol=1e-6)
 
 
+def test_copy_of_number_6_jumps_as_the_chapter_says(net):
+    """Where the tangent vector is quiet: the cycle of two steps has lost its stability, and the copy lands two steps from the network."""
+    gd, basis = tl.GradientDescent(net, tl.iris(), lr=1.0), tl.transverse_basis(net)
+    w0 = net.init(7, seed=0)
+    copy = tl.perturb(gd, w0, radius=1e-8, copies=1, seed=1)[6]
+    run, copied = tl.train(gd, np.concatenate([w0[[6]], copy]), 1410, record=("weights",)).weights
+
+    def lowest(t):
+        both = basis.T @ gd.jacobian(run[t + 1]) @ gd.jacobian(run[t]) @ basis
+        return np.linalg.eigvals(both).real.min()
+
+    def apart(t, later=0):
+        return np.abs(copied[t + later] - run[t]).sum()
+
+    assert lowest(1140) > -1 > lowest(1180)
+    assert apart(1400) > 20 * apart(1300) and apart(1400) > 5 * apart(1400, later=2)
+    norm = tl.tangent(gd, w0[[6]], (copy - w0[[6]])[None], 1400).norm[0, 0]
+    assert norm[1300:].max() < 2 * norm[1300]
+
+
 def test_ladder_lead_keeps_its_state_as_kappa_moves(open_page):
     page = open_page("<ladder-lead></ladder-lead>", reduced_motion="reduce")
     finished(page, "ladder-lead")
@@ -98,7 +120,7 @@ def test_ladder_lead_keeps_its_state_as_kappa_moves(open_page):
         periods.append(page.evaluate(f"{of('ladder')}.period"))
     assert periods == [3, 0, 2, 3]  # from above and from below to the same kappa
     p = tl.iris(split_seed=1).proportions
-    start = page.evaluate(f"[...{of('ladder')}.state]")
+    start = page.evaluate(f"[...{of('ladder')}.logits]")
     reduced = tl.SoftmaxMap(15.0, p)
     want = tl.train(reduced, np.array([start]), 40, record=("loss",)).loss[0]
     got = sorted(page.evaluate(f"{of('ladder')}.losses.slice(-3)"))
@@ -129,3 +151,51 @@ def test_leads_draw_soon_and_fit_a_phone(open_page, name):
     assert button.text_content() == "Pause"
     labels = f"[...{of(name)}.shadowRoot.querySelectorAll('canvas')].every((one) => one.ariaLabel.length > 20)"
     assert page.evaluate(labels)
+
+
+LIVE = re.findall(r'^    "([\w-]+-(?:lead|lab))":', (LAB / "load.js").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("element", LIVE)
+def test_every_live_figure_has_a_link_and_a_table(open_page, tmp_path, element):
+    page = open_page(f"<{element}></{element}>", reduced_motion="reduce")
+    page.wait_for_function(f"document.querySelector('{element}').table()?.length > 20")
+    page.get_by_role("button", name="Copy link").click()
+    message = page.locator(f"{element} .message")
+    message.get_by_text(re.compile("link is in")).wait_for()
+    part = page.evaluate(f"document.querySelector('{element}').part")
+    assert f"#{part}=" in page.url and f"#{part}=" in page.evaluate(
+        f"trajlab.addressOf(document.querySelector('{element}'))"
+    )
+    with page.expect_download() as info:
+        page.get_by_role("button", name="Download CSV").click()
+    info.value.save_as(tmp_path / "table.csv")
+    assert info.value.suggested_filename.startswith(part)
+    head, *rows = csv.reader((tmp_path / "table.csv").read_text(encoding="utf-8").splitlines())
+    assert len(rows) > 20 and len(set(head)) == len(head) and {len(row) for row in rows} == {len(head)}
+    values = [value for row in rows for value in row]
+    assert "undefined" not in values and "NaN" not in values and len(set(values)) > 30
+
+
+def test_tables_of_the_leads_hold_what_is_drawn(open_page, net):
+    gd, w0 = tl.GradientDescent(net, tl.iris(), lr=1.0), net.init(1, seed=0)
+    page = open_page("<edge-lead></edge-lead>", hash="#edge=lr:1,steps:500,ic:0", reduced_motion="reduce")
+    finished(page, "edge-lead")
+    head, *rows = page.evaluate(f"{of('edge')}.table()")
+    loss = tl.train(gd, w0, 500).loss[0, :500]
+    assert [row[1] for row in rows] == loss.tolist() and [row[0] for row in rows] == list(range(500))
+    rates = [row[3] for row in rows if row[3] != ""]
+    assert len(rates) == 50 and np.mean(rates) == pytest.approx(rows[490][4]) and head[3] == "growth_rate_of_10"
+
+    page = open_page("<ladder-lead></ladder-lead>", reduced_motion="reduce")
+    finished(page, "ladder-lead")
+    page.wait_for_function(f"{of('ladder')}.done")
+    _, *rows = page.evaluate(f"{of('ladder')}.table()")
+    reduced, at_rest = tl.SoftmaxMap(12.0, tl.iris(split_seed=1).proportions), {}
+    for what, kappa, visited, _ in rows:
+        at_rest.setdefault((what, round(kappa, 3)), []).append(visited)
+    for way in ("going up", "going down"):
+        lowest, highest = min(at_rest[way, 12.0]), max(at_rest[way, 12.0])
+        run = tl.train(reduced, np.random.default_rng(0).normal(size=(20, 3)), 2000, record=("loss",)).loss[:, -200:]
+        assert run.min() - 0.05 < lowest and highest < run.max() + 0.05
+    assert all(any(what.startswith(name) for what, _ in at_rest) for name in ("network", "random starts"))

@@ -210,6 +210,16 @@ def test_fields_of_colour_are_kept_by_the_palette():
         assert np.abs(few[10 * (k % 20) + 4, 20 * (k // 20) + 9] - colour).max() <= page_figures.OFF
 
 
+def test_white_and_a_thin_line_keep_their_colours():
+    """White is white, though most of a picture is nearly so; a line that covers less than one in a hundred pixels keeps its hue."""
+    picture = np.full((200, 300, 3), 255, dtype=np.uint8)
+    picture[50:150] = (252, 253, 254)
+    picture[:, 40:80] = (213, 94, 0)
+    picture[100, 100:250] = (0, 114, 178)
+    few = np.asarray(page_figures.few(Image.fromarray(picture)).convert("RGB")).astype(int)
+    assert (few[0, 0] == 255).all() and np.abs(few[100, 120] - (0, 114, 178)).max() <= page_figures.FURTHEST
+
+
 def test_a_page_shows_the_narrow_one_on_a_phone(tmp_path):
     """From an executed notebook to the page: found by its picture, as light as it can be, in the place that it takes."""
     wide, told = styling.in_notebook(shared())

@@ -1,6 +1,7 @@
 """A Sphinx extension: what Jupyter Book and its theme leave to be done on every page, so that it is light, quiet and accessible."""
 
 import hashlib
+import html
 import re
 from pathlib import Path
 
@@ -36,6 +37,34 @@ def with_contents(page: str) -> str:
     return page.replace("</a></h1>", f"</a></h1>\n{contents}", 1)
 
 
+TABLE = re.compile(r'<table class="table">(\s*<thead>.*?</table>)', re.DOTALL)
+ROW = re.compile(r"<tr class=[^>]*><td>(.*?)</td>(.*?)</tr>", re.DOTALL)
+ROLES = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row", "td": "cell"}
+
+
+def stacked(table: re.Match) -> str:
+    """A table of the text, so marked that tables.css can make each row a list of its own on a phone, as it does with those of the code; the
+    roles are what a browser no longer sees in it then."""
+    names = [
+        html.unescape(re.sub("<.*?>", "", name)) for name in re.findall(r"<th [^>]*>(.*?)</th>", table[1], re.DOTALL)
+    ]
+
+    def listed(row: re.Match) -> str:
+        labels = iter(names[1:])
+
+        def labelled(cell: re.Match) -> str:
+            label = next(labels)
+            return f'<td data-label="{html.escape(label)}">{cell[1]}' if cell[1] != "<p></p>" else "<td>"
+
+        cells = re.sub(r"<td>(.*?)(?=</td>)", labelled, row[2], flags=re.DOTALL)
+        return f'<tr><th scope="row" role="rowheader">{row[1]}</th>{cells}</tr>'
+
+    text = f'<table class="table tl-stack">{ROW.sub(listed, table[1])}'.replace(
+        "<th class", '<th scope="col" role="columnheader" class'
+    )
+    return re.sub(r"<(table|thead|tbody|tr|td)\b", lambda tag: f'{tag[0]} role="{ROLES[tag[1]]}"', text)
+
+
 def escape_initials(app, what, name, obj, options, lines) -> None:
     """A line of a docstring that begins with an initial ("R. A. Fisher ...") is no item of a list."""
     lines[:] = [re.sub(r"^(\s*)([A-Z]\. )", r"\1\\\2", line) for line in lines]
@@ -57,6 +86,7 @@ def finish(app, exception) -> None:
             text = re.sub(pattern, "", text)
         for pattern, replacement in (*CHANGED, version):
             text = re.sub(pattern, replacement, text)
+        text = TABLE.sub(stacked, text)
         text = page_figures.with_light_figures(text, page.parent, narrow)
         if "tl-contents" not in text:
             text = with_contents(text)

@@ -21,8 +21,8 @@ LISTED = re.compile(r"<chapter-list>.*?</chapter-list>", re.DOTALL)
 ITEM = re.compile(r'<li><p><a class="reference internal" href="(?P<name>[\w-]+)\.html"')
 SCRIPTS = re.compile(r'(\s*<script src="_static/search(?:-texts)?\.js[^>]*></script>)+')
 LEFT_OUT = re.compile("headerlink|tl-contents|above-input|eqno")
-THUMBNAIL = 320, 320
-"""Pixels, at most: twice what they are shown at."""
+THUMBNAIL = 360, 640
+"""Pixels, at most: about twice what they are shown at. All of a figure is there, however tall it is."""
 GREEK = dict(
     re.findall(
         r"(\w+) (\S)",
@@ -82,7 +82,6 @@ def thumbnail(picture: Path, folder: Path) -> tuple[str, int, int]:
         folder.mkdir(exist_ok=True)
         with Image.open(picture) as image:
             small = page_figures.on_white(image)
-        small = small.crop((0, 0, small.width, min(small.height, small.width)))  # of a tall one the upper panels
         small.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS)
         small.save(target, quality=80, method=6)
     with Image.open(target) as image:
@@ -90,12 +89,14 @@ def thumbnail(picture: Path, folder: Path) -> tuple[str, int, int]:
 
 
 def first_sentence(caption: Tag) -> str:
-    """Of a caption, as HTML: up to the first full stop that ends a sentence and leaves enough to be told something, or all of it."""
+    """Of a caption, as HTML: the title before its panels, or up to the first full stop that ends a sentence and leaves enough to be told
+    something, or all of it."""
     html = caption.decode_contents().strip()
-    for stop in re.finditer(r"\.(?=\s+(?:[A-Z(]|<))", html):
+    for stop in re.finditer(r"[.?](?=\s+(?:[A-Z(]|<))", html):
         start = html[: stop.end()]
         open_tags = len(re.findall(r"<[a-z]", start)) - start.count("</")
-        if len(start) < 45 or open_tags:
+        titled = len(start) > 30 and html[stop.end() :].lstrip().startswith("(a") and "figure" not in start
+        if open_tags or (len(start) < 45 and not titled):
             continue
         if start.count(r"\(") == start.count(r"\)") and not re.search(r"\b(?:[A-Z]|vs|Fig)\.$", start):
             return start

@@ -3,22 +3,22 @@
 import base64
 import hashlib
 import io
-import itertools
 import json
 import re
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image
 
 DPI = 110
 """Dots per inch at which figures are shown; a picture says in its header how many it has."""
 PHONE = "(max-width: 600px)"
 """Where the narrow version is shown; custom styles change there too."""
-COLOURS = (32, 64, 128, 256)
-"""Of a palette: the first that is enough. 32 do for lines with smooth edges and for text, and are less than half the size of all."""
-OFF, MOST_OFF = 16, 0.01
-"""A pixel is off if one of its colours is by more than so many levels; the share of these that a picture may have."""
+MOST = 256
+"""Colours of a palette; a dozen or three are enough for lines with smooth edges, fields and text."""
+OFF, MOST_OFF, FURTHEST = 16, 0.01, 32
+"""Two colours are nearly alike where no part of them differs by more levels; the share of pixels that may have none like theirs; and how
+far off one of these may be, so that a thin line keeps its colour."""
 SHARPNESS = 1.5
 """Pixels of a narrow version for each at which it is shown, as in ``trajlib.plots``; a phone makes it smaller."""
 HEAVY = 40_000
@@ -55,17 +55,24 @@ def saved(flat: Image.Image, dpi: float) -> bytes:
 
 
 def few(flat: Image.Image) -> Image.Image:
-    """With a palette. One half are the colours that cover most of the picture, as they are: lines, bands and fields keep theirs."""
-    most = [colour for _, colour in sorted(flat.getcolors(flat.width * flat.height), reverse=True)]
-    for colours in COLOURS:
-        kept = most[: colours // 2]
-        rest = flat.quantize(colours - len(kept), method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        palette = Image.new("P", (1, 1))
-        palette.putpalette([*itertools.chain(*kept), *rest.getpalette()[: 3 * (colours - len(kept))]])
-        done = flat.quantize(palette=palette, dither=Image.Dither.NONE)
-        off = np.asarray(ImageChops.difference(flat, done.convert("RGB"))).max(axis=-1) > OFF
-        if off.mean() <= MOST_OFF:
+    """With a palette: the colours that cover most of the picture, as they are, and of those that are nearly alike only one."""
+    pixels = np.asarray(flat).astype(int)
+    packed, which, count = np.unique(pixels @ (1 << 16, 1 << 8, 1), return_inverse=True, return_counts=True)
+    colours = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1)
+    closest, palette = np.zeros(len(colours), dtype=np.uint8), []
+    distance, off = np.full((2, len(colours)), np.inf)  # of each colour from the closest of the palette
+    while len(palette) < MOST:
+        alone = count * (off > OFF)
+        if alone.sum() <= MOST_OFF * which.size:
+            alone = count * (off > FURTHEST)
+        if not alone.any():
             break
+        away = np.abs(colours - colours[alone.argmax()])
+        nearer = (away**2).sum(axis=1) < distance
+        closest[nearer], distance[nearer], off[nearer] = len(palette), (away[nearer] ** 2).sum(1), away[nearer].max(1)
+        palette.append(colours[alone.argmax()])
+    done = Image.fromarray(closest[which].reshape(flat.height, flat.width), "P")
+    done.putpalette(np.array(palette).ravel().tolist())
     return done
 
 

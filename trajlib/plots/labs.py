@@ -84,19 +84,16 @@ def fitted_distances(div: Divergence, fit: ExpansionFit, conditions: Sequence[in
     -------
     Figure
     """
-    fig, axes = plt.subplots(2 * len(conditions), 2, figsize=(6.2, 0.4 + 3.0 * len(conditions)), squeeze=False)
+    fig, axes = plt.subplots(2 * len(conditions), 2, figsize=(6.2, 0.4 + 2.6 * len(conditions)), squeeze=False)
     for n, i in enumerate(conditions):
-        row = axes[2 * n : 2 * n + 2].ravel()
+        row, found = axes[2 * n : 2 * n + 2].ravel(), ""
         divergence_panel(row[0], div.times, div.distance[i])
         divergence_panel(row[1], div.times[:201], div.distance[i, :, :201])
         if np.isfinite(fit.rate[i]):
             t = np.arange(fit.start[i], fit.stop[i])
-            discarded = "" if fit.kept[i] else ", discarded"
+            found = f": $\\Lambda$ = {fit.rate[i]:.2f}{'' if fit.kept[i] else ', discarded'}"
             line = np.exp(fit.intercept[i] + fit.rate[i] * t)
             row[1].plot(t, line, color=COLOURS["vermilion"], lw=2.5, ls="-")
-            row[1].text(
-                0.97, 0.06, f"$\\Lambda$ = {fit.rate[i]:.2f}{discarded}", transform=row[1].transAxes, ha="right"
-            )
         if (div.distance[i, :, :201] > 0).any():
             row[1].set_yscale("log")
         row[2].plot(div.times[-50:], div.distance[i, :, -50:].mean(axis=0), color=INK, marker=".", ls="-", lw=0.8, ms=3)
@@ -104,7 +101,7 @@ def fitted_distances(div: Divergence, fit: ExpansionFit, conditions: Sequence[in
         if div.loss is not None:
             row[3].plot(div.times, div.loss[i], color=COLOURS["blue"], lw=0.8)
             row[3].set_yscale("log")
-        titles = (f"condition {i}: distance", "first 200 steps", "last 50 steps", "loss")
+        titles = (f"condition {i}: distance", f"first 200 steps{found}", "last 50 steps", "loss")
         for ax, title in zip(row, titles, strict=True):
             ax.set_title(title)
     fig.supxlabel("step")

@@ -16,9 +16,10 @@
     part(trajlab);
   };
 
-  let address; // of the worker's text
+  let address, made = 0; // of the worker's text, and the number of its parts
   trajlab.startWorker = function () {
-    if (address) return new Worker(address);
+    if (made === texts.length) return new Worker(address);
+    made = texts.length;
     const source = `"use strict";const trajlab={};${texts.map((text) => `(${text})(trajlab);`).join("\n")}trajlab.serve(self);`;
     address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     return new Worker(address);

@@ -42,10 +42,6 @@ trajlab.define(function curve(trajlab) {
       return MARKS;
     }
 
-    get laboratory() {
-      return true;
-    }
-
     get steps() {
       return trajlab.dmftTimes.length - 1;
     }

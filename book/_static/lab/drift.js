@@ -190,6 +190,15 @@ trajlab.define(function drift(trajlab) {
       pen.textAlign = "right";
       pen.fillText("2/lr ", toX(edge), box.top + 40);
     }
+
+    table() {
+      if (!this.data || !this.data.moments.length) return null;
+      const moments = [...new Set(this.data.moments)], [{ distance, values }] = moments, numbered = (list, name) => list.map((_, i) => `${name}_${i}`);
+      const head = ["step", "loss", "d", "d_clipped_before_next", "factor_down", "factor_flat", "factor_up"];
+      const names = [...numbered(distance, "d"), ...numbered([...values], "curvature"), ...numbered([...values], "part")];
+      const rows = moments.map((one) => [one.step, one.loss, one.length, one.clipped, ...one.factors, ...one.distance, ...one.values, ...one.part]);
+      return [[...head, ...names], ...rows];
+    }
   }
 
   customElements.define("drift-lead", DriftLead);

@@ -142,6 +142,14 @@ trajlab.define(function edge(trajlab) {
       values.forEach((value, i) => pen.lineTo(toX(at(i)), toY(value)));
       pen.stroke();
     }
+
+    /** The rate of a block of steps, and what goes with it, stand in the row of its first step. */
+    table() {
+      if (!this.data || !this.data.loss.length) return null;
+      const { block } = this, { loss, distance, rate, mean, sharpness } = this.data, blocks = [rate, mean, sharpness];
+      const head = ["step", "loss", "distance", `growth_rate_of_${block}`, `exponent_after_these_${block}`, "sharpness_over_2_by_lr"];
+      return [head, ...loss.map((value, t) => [t, value, distance[t], ...blocks.map((values) => (t % block ? "" : values[t / block] ?? ""))])];
+    }
   }
 
   customElements.define("edge-lead", EdgeLead);

@@ -158,7 +158,23 @@ trajlab.define(function hero(trajlab) {
       const ramp = RAMP[this.hasAttribute("dark") ? "dark" : "light"];
       const series = distance.map((values, m) => ({ values: values.slice(0, step + 1), at, colour: shade(ramp, this.rank[m + 1]), width: 0.8 }));
       series.push({ values: mean.slice(0, step + 1), at, colour: colours.ink, width: 2 });
-      trajlab.draw(this.canvases.distance, { x: [0, RUN.steps], y: APART, logY: true, xLabel: "step", colours, series });
+      this.drawDistance(series);
+    }
+
+    drawDistance(series) {
+      trajlab.draw(this.canvases.distance, { x: [0, RUN.steps], y: APART, logY: true, xLabel: "step", colours: this.colours, series });
+    }
+
+    drawAxes() {
+      this.drawDistance([]);
+    }
+
+    table() {
+      if (!this.data) return null;
+      const { loss, mean, distance, plane } = this.data, inTime = (series, t) => series.map((values) => values[t]);
+      const names = [...distance.map((_, m) => `d_${m}`), ...plane.x.map((_, m) => `x_${m}`), ...plane.y.map((_, m) => `y_${m}`)];
+      const rows = loss.map((value, t) => [t, value, mean[t], ...[distance, plane.x, plane.y].flatMap((series) => inTime(series, t))]);
+      return [["step", "loss", "d_mean", ...names], ...rows];
     }
   }
 

@@ -97,7 +97,7 @@ trajlab.define(function ladder(trajlab) {
     }
 
     go(way) {
-      if (!way || !way.length || !this.state) return;
+      if (!way || !way.length || !this.logits) return;
       this.legs = [...way];
       this.pause(false);
       if (this.still) this.arrive();
@@ -115,7 +115,7 @@ trajlab.define(function ladder(trajlab) {
 
     /** From the start: all the way up, down, and to one unit on, unless the reader has said where to. */
     play() {
-      this.state = trajlab.initialLogits(3, 0);
+      this.logits = trajlab.initialLogits(3, 0);
       [this.kappa, this.up, this.visited, this.fresh, this.cloud] = [FROM, true, new Map(), [], []];
       this.branches = null;
       this.settle(SETTLED);
@@ -133,6 +133,7 @@ trajlab.define(function ladder(trajlab) {
         if (this.kappa === goal) this.legs.shift();
         this.settle(EACH);
       }
+      this.data.ran.kappa = Number(this.kappa.toFixed(2));
       if (!this.legs.length) this.settle(SETTLED);
       if (this.touring) this.follow();
     }
@@ -146,20 +147,20 @@ trajlab.define(function ladder(trajlab) {
     }
 
     settle(steps) {
-      const { state, kappa } = this, losses = [];
-      state[0] += NUDGE;
-      state[1] -= NUDGE;
+      const { logits, kappa } = this, losses = [];
+      logits[0] += NUDGE;
+      logits[1] -= NUDGE;
       for (let t = 0; t < steps; t++) {
         const last = steps - t;
-        if (last <= CLOUD) this.cloud.push([state[0], state[1], state[2]]);
-        const loss = this.map.step(state, 0, last <= KEPT, kappa);
+        if (last <= CLOUD) this.cloud.push([...logits]);
+        const loss = this.map.step(logits, 0, last <= KEPT, kappa);
         if (last <= KEPT) losses.push(loss);
       }
       this.cloud = this.cloud.slice(-(this.legs.length ? KEPT : CLOUD));
       this.losses = losses;
       const at = column(kappa), name = `${at} ${this.up}`;
       this.visited.delete(name); // the newest is drawn last
-      this.visited.set(name, { at, up: this.up, losses });
+      this.visited.set(name, { at, up: this.up, losses, kappa });
       this.fresh.push(this.visited.get(name));
     }
 
@@ -265,6 +266,18 @@ trajlab.define(function ladder(trajlab) {
       whole.drawImage(this.ground, 0, 0, WIDE, MAP.height);
       whole.drawImage(this.branches, 0, 0);
       return this.both;
+    }
+
+    table() {
+      if (!this.data || !this.visited) return null;
+      const { networks, columns } = this.data, rows = [["of", "kappa", "loss", "visits"]], size = (LOSS[1] - LOSS[0]) / MAP.height;
+      for (const { kappa, up, losses } of this.visited.values())
+        for (const loss of losses) rows.push([up ? "going up" : "going down", kappa, loss, 1]);
+      for (const { index, saturated, kappa, losses } of networks)
+        for (const loss of saturated ? losses : []) rows.push([`network ${index}`, kappa, loss, 1]);
+      for (const { rate, counts } of columns.values())
+        counts.forEach((count, row) => count && rows.push(["random starts", rate, LOSS[1] - (row + 0.5) * size, count]));
+      return rows;
     }
   }
 

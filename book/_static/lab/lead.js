@@ -19,11 +19,6 @@ trajlab.define(function lead(trajlab) {
       return false;
     }
 
-    /** Whether the figure is the page's laboratory too: then it has a link and a table to take away. */
-    get laboratory() {
-      return false;
-    }
-
     get steps() {
       return 0;
     }
@@ -80,7 +75,7 @@ trajlab.define(function lead(trajlab) {
         element("div", { class: "transport" }, this.pauseButton, this.progress),
         element("div", { class: "controls" }, ...[...this.fields.values()].map(({ node }) => node)),
         ...(this.marked.length ? [buttons] : []),
-        ...(this.laboratory ? [element("div", { class: "buttons" }, ...this.buttons().map(([label, action]) => this.button(label, action)))] : []),
+        element("div", { class: "buttons taken" }, ...this.buttons().map(([label, action]) => this.button(label, action))),
         this.message,
         this.note,
         this.result,

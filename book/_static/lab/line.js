@@ -37,10 +37,6 @@ trajlab.define(function line(trajlab) {
       return true;
     }
 
-    get laboratory() {
-      return true;
-    }
-
     get steps() {
       return RUN.steps;
     }

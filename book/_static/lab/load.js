@@ -21,17 +21,33 @@
     "curve-lead": { worker: ["flow"], page: ["dmft", "curve"] },
   };
   const here = new URL(document.currentScript.src); // with the version of the whole folder, which tools/finish_pages.py gives it
+  const asked = new Set();
+
+  /** Load what those elements need that are there by now, and has not been asked for. */
   function load() {
     const needed = Object.entries(ELEMENTS).flatMap(([name, needs]) => (document.querySelector(name) ? [needs] : []));
     if (!needed.length) return;
     const parts = ["worker", "page"].flatMap((kind) => [SHARED, ...needed].flatMap((needs) => needs[kind] || []));
-    for (const part of new Set(parts)) {
+    for (const part of parts) {
+      if (asked.has(part)) continue;
+      asked.add(part);
       const script = document.createElement("script");
       script.src = new URL(`${part}.js${here.search}`, here).href;
       script.async = false; // in this order
       document.head.append(script);
     }
   }
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", load);
-  else load();
+
+  load();
+  if (document.readyState !== "loading") return;
+  // The figure at the top of a page does not wait until all of the page has been read, nor for the scripts that wait for that.
+  const first = new MutationObserver(() => {
+    load();
+    if (asked.size) first.disconnect();
+  });
+  if (!asked.size) first.observe(document, { childList: true, subtree: true });
+  document.addEventListener("readystatechange", () => {
+    first.disconnect();
+    load();
+  });
 })();

@@ -5,6 +5,7 @@ trajlab.define(function weights(trajlab) {
   const KEYS = ["w11", "w12", "w21", "w22", "b1", "b2", "v1", "v2", "c"]; // W1 by rows, b1, W2, b2
   const NAMES = ["x₁ to unit 1", "x₁ to unit 2", "x₂ to unit 1", "x₂ to unit 2", "bias 1", "bias 2", "unit 1 to ŷ", "unit 2 to ŷ", "bias of ŷ"];
   const MOST = 5, LR = 1e-3, STEPS = 4000, EARLY = 15, LOW = 4, HIGH = 100; // the chapter's
+  const REACH = [-1000, 200]; // of the axis of the exponents
   const AT = [0, ...new Set([...Array.from({ length: 61 }, (_, i) => Math.round(STEPS ** (i / 60))), EARLY])].sort((a, b) => a - b);
   const SEED = 1, FIRST = 0, DRAWS = 1000; // the chapter's ensemble, from which the predictors have learnt, is of seed 0
   const READERS = {
@@ -34,10 +35,6 @@ trajlab.define(function weights(trajlab) {
     }
 
     get quick() {
-      return true;
-    }
-
-    get laboratory() {
       return true;
     }
 
@@ -149,20 +146,29 @@ trajlab.define(function weights(trajlab) {
       return [bold(`t = ${pretty(AT[step] * LR, 2)}`), ` — loss ${pretty(loss[step], 3)}`, ...ended];
     }
 
+    get common() {
+      return { x: [AT[1] * LR, AT[this.steps] * LR * 1.05], logX: true, xLabel: "t", colours: this.colours };
+    }
+
+    drawAxes() {
+      trajlab.draw(this.canvases.loss, { ...this.common, y: [1, 200], logY: true, series: [] });
+      trajlab.draw(this.canvases.exponents, { ...this.common, y: REACH, symmetric: true, series: [] });
+    }
+
     drawAt(step) {
-      const { colours, data, canvases } = this, { loss, exponents, forecast } = data, times = AT.map((t) => t * LR);
-      if (!loss.length) return;
-      const common = { x: [times[1], times[this.steps] * 1.05], logX: true, xLabel: "t", colours }, at = (i) => times[i + 1];
+      const { colours, data, canvases, common } = this, { loss, exponents, forecast } = data, times = AT.map((t) => t * LR);
+      if (!loss.length) return this.drawAxes();
+      const at = (i) => times[i + 1];
       const level = (values, y, dash) => ({ values, at: y, colour: colours.pale, width: 1.2, dash });
       const mark = (low, high) => level([low, high], () => EARLY * LR, [1.5, 2.5]), ends = [times[1], times[this.steps]];
       const range = trajlab.extent([loss, [1, 200]], true);
       const curve = { values: loss.slice(1, step + 1), at, colour: colours.ink, width: 2.2 };
       const limits = [LOW, HIGH].map((value) => level([value, value], (i) => ends[i], [7, 3]));
       trajlab.draw(canvases.loss, { ...common, y: range, logY: true, series: [...limits, mark(...range), curve] });
-      const reach = [-1000, 200], shown = exponents.slice(0, step);
+      const shown = exponents.slice(0, step);
       const line = (_, j) => ({ values: shown.map((all) => all[8 - j]), at, colour: colours.blue, width: j < 8 ? 0.9 : 2.2 });
-      const lines = [mark(...reach), ...Array.from({ length: 9 }, line)];
-      trajlab.draw(canvases.exponents, { ...common, y: reach, symmetric: true, series: lines });
+      const lines = [mark(...REACH), ...Array.from({ length: 9 }, line)];
+      trajlab.draw(canvases.exponents, { ...common, y: REACH, symmetric: true, series: lines });
       for (const { name, bar, says } of forecast ? this.rows : []) {
         bar.style.width = `${100 * forecast[name]}%`;
         says.textContent = `${Math.round(100 * forecast[name])} %`;
