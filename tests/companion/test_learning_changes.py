@@ -101,7 +101,7 @@ def test_each_finding_is_made_once_and_schedules_wait_for_their_cells(tmp_path, 
     ]
     rates = 10.0 ** (np.arange(-20, 21) / 20)
     made = {
-        "rates": rates, "networks": np.full(41, 9), "horizon": 400, "time_90": np.abs(np.arange(-20, 21))[:, None] + np.full(9, 20),
+        "rates": rates, "networks": np.full(41, 9), "steps": 419, "time_90": np.abs(np.arange(-20, 21))[:, None] + np.full(9, 20),
         "exponent": np.repeat(rates[:, None], 9, axis=1) / 50, "sharpness": np.ones((41, 2, 3)), "fitted_kept": np.zeros((41, 1), np.uint8),
     }  # fmt: skip
     about = {"settings": {"task": "iris", "activation": "tanh", "hidden": [10], "decay": 0.0, "fitted": 4}}

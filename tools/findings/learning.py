@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 import trajlib as tl
 from trajlib.companion import findings
-from trajlib.companion.learning_runs import FRACTIONS, HOLD, tabulate
+from trajlib.companion.learning_runs import FRACTIONS, HOLD, HOLDS, tabulate
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "data" / "findings"
@@ -99,7 +99,7 @@ class Clock:
 def finding(cell: Cell, executor, clock: Clock):
     """The function that makes the finding of a cell."""
 
-    def compute(**settings) -> dict[str, np.ndarray]:
+    def compute(holds, **settings) -> dict[str, np.ndarray]:  # runs are the same, whatever counts as learned
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
         return table(cell, *run(cell, executor, lambda *said: clock.line(cell, *said), PARTS / f"{cell.name}-{digest}"))
 
@@ -129,7 +129,7 @@ def main() -> None:
     with threadpool_limits(1), ThreadPoolExecutor(args.threads) as executor:
         for cell in chosen:
             before = clock.left
-            findings.make(FOLDER, finding(cell, executor, clock), settings_of(cell))
+            findings.make(FOLDER, finding(cell, executor, clock), settings_of(cell) | {"holds": HOLDS})
             clock.left = before - cell.expected
 
 

@@ -5,7 +5,7 @@ from learning_cells import CELLS, GRID, Cell, descent, starts
 
 import trajlib as tl
 from trajlib.companion.learned import BOUND
-from trajlib.companion.learning_runs import FRACTIONS, HOLD, at_rate, best_accuracy, directions, goal
+from trajlib.companion.learning_runs import FRACTIONS, HOLDS, at_rate, best_accuracy, directions, goal
 from trajlib.series import fastest_rate, threshold_rate, time_to_threshold
 
 
@@ -24,21 +24,26 @@ def part(cell: str, k: int, first: int, networks: int, quick: int = 0) -> dict[s
     return at_rate(gd, w[first:], vectors, copies, steps, sharp=sharp, engine=engine, threads=1)
 
 
-def estimates(rows: dict[int, dict], lasting: int) -> tuple[float, float]:
-    """Of rates by their numbers: number of the onset (nan where there is none), and of the fastest rate."""
+def estimates(rows: dict[int, dict], lasting: int) -> tuple[float, ...]:
+    """Of rates by their numbers: number of the onset (nan where there is none), and of the fastest rates, to stay at the accuracy and to
+    reach it at all."""
     numbers = sorted(rows)
     accuracy = {k: rows[k]["accuracy"] for k in numbers}
     least = goal(FRACTIONS[0], best_accuracy(list(accuracy.values())))
-    time = np.stack([time_to_threshold(accuracy[k], least, hold=HOLD) for k in numbers])
     rates = 10 ** (np.array(numbers) / GRID)
     holds = np.stack([rows[k]["exponent"] > BOUND for k in numbers])
     onset = threshold_rate(rates, holds, lasting=lasting, draws=0).above
-    fastest = fastest_rate(rates, time, accuracy[numbers[0]].shape[1] - HOLD, draws=0).value
-    return tuple(GRID * np.log10([onset, fastest]))
+
+    def fastest(hold: int) -> float:
+        time = np.stack([time_to_threshold(accuracy[k], least, hold=hold) for k in numbers])
+        return fastest_rate(rates, time, accuracy[numbers[0]].shape[1] - hold, draws=0).value
+
+    return tuple(GRID * np.log10([onset, *map(fastest, HOLDS.values())]))
 
 
 def wanted(cell: Cell, coarse: dict[int, dict], fine: dict[int, dict], passes: int) -> list[int]:
-    """Numbers of the rates that are still to be run with all networks: those within ``reach`` of the onset and of the fastest rate.
+    """Numbers of the rates that are still to be run with all networks: those within ``reach`` of the onset and of the
+    fastest rates.
 
     First around what the coarse pass has found; where what the fine one finds lies within one rate of an end of what was run, around that,
     twice at most, and never beyond the coarse range.

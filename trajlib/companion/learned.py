@@ -15,6 +15,7 @@ from scipy.stats import kendalltau
 from ..series.learning import learning_times
 from ..series.onsets import FastestRate, RateRatio, ThresholdRate, fastest_rate, rate_ratio, threshold_rate
 from . import findings
+from .learning_runs import HOLDS
 
 __all__ = ["BOUND", "CellSummary", "as_cell", "association", "slope", "summary", "words"]
 
@@ -82,7 +83,13 @@ def words(one: CellSummary) -> str:
 
 
 def summary(
-    cell: findings.Arrays, *, bound: float = BOUND, accuracy: int = 90, draws: int = 1000, seed: int = 0
+    cell: findings.Arrays,
+    *,
+    bound: float = BOUND,
+    accuracy: int = 90,
+    learned: str = "time",
+    draws: int = 1000,
+    seed: int = 0,
 ) -> CellSummary:
     """What one cell says.
 
@@ -90,11 +97,13 @@ def summary(
     ----------
     cell : Arrays
         A committed one, data/findings/learning_<cell>.npz, or one of :func:`as_cell`: ``rates`` (r,), ``networks`` (r,), ``time_90`` (r, n)
-        with -1 where censored, ``exponent`` (r, n), ``fitted_kept`` (r, bits), ``sharpness`` (r, few, times), ``horizon``.
+        with -1 where censored, ``exponent`` (r, n), ``fitted_kept`` (r, bits), ``sharpness`` (r, few, times), ``steps``.
     bound : float
         Exponent per step above which a run counts as chaotic.
     accuracy : int
         Which of the accuracies, in per cent of what the best rate reaches: 90, 80 or 95.
+    learned : {"time", "first"}
+        Whether a network has learned when the accuracy has come to stay, or when it was first reached.
     draws, seed : int
         Of the bootstrap over networks.
 
@@ -103,10 +112,10 @@ def summary(
     CellSummary
     """
     arrays, settings = cell, cell.manifest["settings"]
-    rates, horizon = arrays["rates"], int(arrays["horizon"])
+    rates, horizon = arrays["rates"], int(arrays["steps"]) + 1 - HOLDS[learned]
     fine = arrays["networks"] == arrays["networks"].max()
     few = int(arrays["networks"].min())
-    time, exponent = arrays[f"time_{accuracy}"].astype(np.int64), arrays["exponent"].astype(np.float64)
+    time, exponent = arrays[f"{learned}_{accuracy}"].astype(np.int64), arrays["exponent"].astype(np.float64)
     some = np.where(time[:, :few] < 0, -1, time[:, :few])
     t, e = time[fine], exponent[fine][:, : time.shape[1]]
     options = {"draws": draws, "seed": seed}

@@ -5,6 +5,7 @@ Accuracy on the test part at every step, exact exponents beside it, for a few ne
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,10 +18,13 @@ from ..series.expansion import expansion_rate
 from ..series.learning import time_to_threshold
 from ..stability.sharpness import sharpness
 
-__all__ = ["FRACTIONS", "HOLD", "Followed", "at_rate", "best_accuracy", "directions", "follow", "goal", "run_cell", "tabulate"]  # fmt: skip
+__all__ = ["FRACTIONS", "HOLD", "HOLDS", "Followed", "at_rate", "best_accuracy", "directions", "follow", "goal", "run_cell",
+           "tabulate"]  # fmt: skip
 
 HOLD = 20
 """Steps that an accuracy has to stay."""
+HOLDS = {"time": HOLD, "first": 1}
+"""Two meanings of having learned: the accuracy stays, or it is reached at all. Everything is judged by the first of them."""
 FRACTIONS = (0.9, 0.8, 0.95)
 """Accuracies to reach, as fractions of what the best rate has at the end (median over networks of the mean over the last 20 steps). Rates
 are chosen, and everything is judged, by the first; the others say whether that matters."""
@@ -136,7 +140,8 @@ def tabulate(
     rates: np.ndarray, rows: Sequence[dict[str, np.ndarray]], *, networks: int, fitted: int, sharp: int
 ) -> dict[str, np.ndarray]:
     """What is kept of rows as :func:`at_rate` gives them, one for each rate: arrays (rates, networks), with nan, or -2 for times, where a
-    network was not run at a rate. Times to nine tenths of the best accuracy are of all networks, to the others of one half."""  # fmt: skip
+    network was not run at a rate. Times to nine tenths of the best accuracy are of all networks, to the others of one half; ``time_90`` is
+    when the accuracy has come to stay, ``first_90`` when it was first reached."""  # fmt: skip
     best = best_accuracy([row["accuracy"] for row in rows])
     few = networks // 2
 
@@ -148,18 +153,18 @@ def tabulate(
         return out
 
     times = {}
-    for fraction in FRACTIONS:
+    for fraction, (name, hold) in itertools.product(FRACTIONS, HOLDS.items()):
         width = networks if fraction == FRACTIONS[0] else few
         out = np.full((len(rows), width), -2, dtype=np.int16)
         for line, row in zip(out, rows, strict=True):
-            found = time_to_threshold(row["accuracy"][:width], goal(fraction, best), hold=HOLD)
+            found = time_to_threshold(row["accuracy"][:width], goal(fraction, best), hold=hold)
             line[: len(found)] = found
-        times[f"time_{round(100 * fraction)}"] = out
+        times[f"{name}_{round(100 * fraction)}"] = out
     with np.errstate(all="ignore"):
         end = np.array([np.nanquantile(row["accuracy"][:, -HOLD:].mean(axis=1), [0.1, 0.5, 0.9]) for row in rows])
         return {
             "rates": np.asarray(rates), "networks": np.array([len(row["exponent"]) for row in rows], dtype=np.int16),
-            "best": np.array(best), "horizon": np.array(rows[0]["accuracy"].shape[1] - HOLD), "end": end.astype(np.float16), **times,
+            "best": np.array(best), "steps": np.array(rows[0]["accuracy"].shape[1] - 1), "end": end.astype(np.float16), **times,
             "exponent": filled("exponent", networks), "early": filled("early", few // 2), "fitted": filled("fitted", fitted),
             "fitted_kept": np.packbits(filled("fitted_kept", fitted, bool), axis=1), "sharpness": filled("sharpness", sharp),
         }  # fmt: skip

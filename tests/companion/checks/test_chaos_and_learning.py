@@ -154,7 +154,7 @@ def cell(onset, fastest, breaking, edge, n=40):
     sharpness = np.full((len(RATES), 10, 3), 2 / edge)
     kept = np.packbits(np.repeat(RATES[:, None] >= 2 * onset, 20, axis=1), axis=1)
     arrays = {
-        "rates": RATES, "networks": np.full(len(RATES), n), "horizon": 1000, "time_90": time.astype(np.int16),
+        "rates": RATES, "networks": np.full(len(RATES), n), "steps": 1019, "time_90": time.astype(np.int16),
         "exponent": exponent.astype(np.float16), "sharpness": sharpness.astype(np.float16), "fitted_kept": kept,
     }  # fmt: skip
     return as_cell(arrays)
