@@ -25,12 +25,14 @@ if WORKERS > 1:
 
 
 def pytest_collection_modifyitems(config, items):
-    """Mark what is about the pages as readers get them. With several workers chapters come first: the long tests must not be the last."""
+    """Mark what is about the pages as readers get them. With several workers the long must not be the last: chapters come first, then the
+    files that hold something slow or a browser."""
     for item in items:
         if {"html", "published", "colab", "browser"} & set(item.fixturenames):
             item.add_marker(pytest.mark.pages)
     if WORKERS > 1:
-        items.sort(key=lambda item: item.get_closest_marker("chapter") is None)
+        long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("pages")}
+        items.sort(key=lambda item: (item.get_closest_marker("chapter") is None, item.path not in long))
 
 
 @pytest.hookimpl(optionalhook=True)

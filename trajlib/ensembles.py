@@ -416,7 +416,8 @@ def diverge(
     width = 1 + len(record) + (w0.shape[1] if "weights" in record else 0)
     _records.fit_in_memory(len(w0), steps // every + 1, (1 + perturbed.shape[1]) * width)
     loss = {"loss"} if hasattr(gd, "loss") else set()
-    wanted = {"distance", *loss, *record, *(f"copy_{name}" for name in record)}
+    # weights of the references come with those of the copies
+    wanted = {"distance", *loss, *record, *(f"copy_{name}" for name in record)} - {"weights"}
     out, ran = _records.run(
         gd,
         w0,
@@ -438,7 +439,7 @@ def diverge(
         engine=ran.engine,
         device=ran.device,
         snapshots=None if "snapshots" not in out else _weights(gd, out["snapshots"]),
-        **{name: out[name] for name in wanted - {"loss", "distance", "weights", "copy_weights"}},
+        **{name: out[name] for name in wanted - {"loss", "distance", "copy_weights"}},
     )
     return _interrupted(ran.interrupted, result)
 

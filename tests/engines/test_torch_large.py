@@ -287,7 +287,7 @@ def test_records_are_held_once(monkeypatch, name):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert div.snapshots.nbytes > 15e6
-    assert peak < 1.3 * div.snapshots.nbytes
+    assert peak < 1.15 * div.snapshots.nbytes  # those of the references are a fifth of it
 
 
 @pytest.mark.parametrize("device", DEVICES)

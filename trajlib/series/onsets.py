@@ -22,7 +22,9 @@ LASTING = 3
 
 @dataclass(frozen=True, eq=False)
 class ThresholdRate(
-    Result, axes={"": "value below above lower upper missing", "rate": "share"}, labels={"rate": "rates"}
+    Result,
+    axes={"": "value below above lower upper missing", "rate": "share", "end draw": "drawn"},
+    labels={"rate": "rates"},
 ):
     """What :func:`threshold_rate` returns.
 
@@ -58,7 +60,9 @@ class ThresholdRate(
 
 @dataclass(frozen=True, eq=False)
 class FastestRate(
-    Result, axes={"": "value first last lower upper missing", "rate": "median"}, labels={"rate": "rates"}
+    Result,
+    axes={"": "value first last lower upper missing", "rate": "median", "end draw": "drawn"},
+    labels={"rate": "rates"},
 ):
     """What :func:`fastest_rate` returns.
 
