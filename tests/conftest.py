@@ -5,10 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from threadpoolctl import threadpool_limits
 
 os.environ.setdefault("TRAJLIB_PROGRESS", "off")
 sys.path.insert(0, str(Path(__file__).parent))
@@ -17,11 +19,18 @@ from laboratory import LAB, PAGE
 ROOT = Path(__file__).parents[1]
 
 # Workers share the cores, so trajlib computes on one thread in each, which changes no bit. The threads of PyTorch and BLAS keep their
-# number, on which printed digits do depend, but do not spin while they wait. What a test runs in a process of its own inherits this.
+# number in the chapters, which run in processes of their own and print digits that depend on it, but do not spin while they wait.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if WORKERS > 1:
     os.environ.setdefault("TRAJLIB_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_of_blas():
+    """In the process of a worker PyTorch and BLAS have one thread: with several, each waits for the other worker's."""
+    with threadpool_limits(1) if WORKERS > 1 else nullcontext():
+        yield
 
 
 def pytest_collection_modifyitems(config, items):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "findings"))
 
@@ -21,7 +20,7 @@ NAME, STEPS = "iris_10_sigmoid", 60
 @pytest.fixture
 def one(tmp_path, monkeypatch):
     monkeypatch.setattr(changes, "PARTS", tmp_path)
-    with threadpool_limits(1), ThreadPoolExecutor(1) as executor:
+    with ThreadPoolExecutor(1) as executor:
         yield executor
 
 
