@@ -13,6 +13,7 @@ import numpy as np
 
 from ..dynamics.descent import GradientDescent
 from ..engines import iterate
+from ..engines.records import derived
 from ..ensembles import diverge, perturb
 from ..series.expansion import expansion_rate
 from ..series.learning import time_to_threshold
@@ -56,7 +57,7 @@ def follow(
     gd: Any, w: np.ndarray, vectors: np.ndarray, steps: int, *, keep: Sequence[int] = (), engine: str = "auto", threads: int | None = None
 ) -> Followed:  # fmt: skip
     """Accuracy and growth of networks (n, p) and tangent vectors (n, 1, p) at every step, without holding all their weights."""
-    accuracy, growth, kept, done = [gd.accuracy(w)[:, None]], [], {0: w}, 0
+    accuracy, growth, kept, done = [derived(gd, "test_accuracy", w[:, None], threads)], [], {0: w}, 0
     with np.errstate(all="ignore"):
         while done < steps:
             stop = min(done + max(1, PIECE // w.nbytes), steps, *(s for s in keep if s > done))
@@ -65,7 +66,7 @@ def follow(
                 orthonormal=done > 0, engine=engine, threads=threads, progress=False,
             )  # fmt: skip
             w, vectors = run["reference"], run["copies"]
-            accuracy.append(gd.accuracy(run["weights"][:, 1:]))
+            accuracy.append(derived(gd, "test_accuracy", run["weights"][:, 1:], threads))
             growth.append(run["growth"][:, 0])
             done = stop
             kept[done] = w

@@ -31,7 +31,7 @@ def names(gd, record, allowed: tuple[str, ...], w0: np.ndarray) -> tuple[str, ..
                 f"record 'sharpness' needs a map with hvp(x, V) or hessian(x), and {getattr(gd, 'name', type(gd).__name__)} has none"
             )
         if name in _DERIVED and not (name == "loss" and gd.problem is not None):
-            _derive(gd, name, w0[:1] if gd.shared_loss else w0, 1)
+            derived(gd, name, w0[:1] if gd.shared_loss else w0, 1)
     return tuple(record)
 
 
@@ -39,14 +39,14 @@ def run(gd, w: np.ndarray, copies: np.ndarray | None, steps: int, every: int, re
     """Iterate a map, and give all of ``record`` (engine's names): the arrays of :func:`~trajlib.engines.iterate`, and what ran."""
     engine = registered(options["engine"])
     snapshot, before = options.pop("snapshot", every), options.pop("start", 0)
-    derived = {name for name in record if name not in engine.records}
-    if not derived:
+    others = {name for name in record if name not in engine.records}
+    if not others:
         return iterate(
             gd, w, copies, steps=steps, every=every, snapshot=snapshot, record=record, start=before, **options
         )
     m = 0 if copies is None else copies.shape[1]
     records = max(1, BUFFER_BYTES // (8 * w.size * (1 + m) or 1))
-    asked = (record - derived) | {"copy_weights" if m else "weights"}
+    asked = (record - others) | {"copy_weights" if m else "weights"}
     merged: dict[str, np.ndarray] = {}
     kept = {"snapshots" if name == "copy_weights" else name for name in record}
     nonfinite = np.full((len(w), 1 + m), -1, dtype=np.int64)
@@ -58,9 +58,9 @@ def run(gd, w: np.ndarray, copies: np.ndarray | None, steps: int, every: int, re
         n = ran.steps
         more = done + n < steps and not ran.interrupted
         new = n // every + (0 if more and n % every == 0 else 1)  # the next piece records this state again
-        for name in derived:
+        for name in others:
             states = out["copy_weights" if name.startswith("copy_") else "weights"]
-            out[name] = _derive(gd, name.removeprefix("copy_"), states, options["threads"])
+            out[name] = derived(gd, name.removeprefix("copy_"), states, options["threads"])
         for name in kept:
             if name not in merged:
                 shape, axis = out[name].shape, time_axis(name)
@@ -77,7 +77,7 @@ def run(gd, w: np.ndarray, copies: np.ndarray | None, steps: int, every: int, re
     return merged | {"reference": w, "copies": copies, "nonfinite": nonfinite}, ran._replace(steps=done)
 
 
-def _derive(gd, name: str, weights: np.ndarray, threads: int | None) -> np.ndarray:
+def derived(gd, name: str, weights: np.ndarray, threads: int | None) -> np.ndarray:
     """A record (...) of states (..., p), some at a time: what lies between, an output for each sample, stays in the cache."""
     of = _function(gd, name)
     if not gd.shared_loss:  # the whole ensemble at each record
@@ -90,6 +90,8 @@ def _derive(gd, name: str, weights: np.ndarray, threads: int | None) -> np.ndarr
         return of(weights)
     width = weights.shape[-1] + getattr(gd, "numbers_between", 0)
     states = weights.reshape(-1, weights.shape[-1])
+    if name.endswith("accuracy") and getattr(gd, "counts", None) and gd.counts(len(states), _DERIVED[name][1]):
+        return gd.accuracy(states, _DERIVED[name][1], threads=threads).reshape(weights.shape[:-1])
     parts = np.array_split(states, max(1, len(states) * width // BLOCK))
     with ThreadPoolExecutor(n_threads(threads)) as pool:
         return np.concatenate(list(pool.map(of, parts))).reshape(weights.shape[:-1])

@@ -11,6 +11,7 @@ import itertools
 import os
 import threading
 import warnings
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,7 +59,7 @@ def _source() -> int:
     """A number that changes with the text of this package (the disk cache must not serve code of another version)."""
     digest = hashlib.sha256(f"{RESOLVED} {WIPED_OUT}".encode())
     here = Path(__file__).parent
-    own = (here / name for name in ("lanes.py", "elementary.py", "samples.py", "kernel.py"))
+    own = (here / name for name in ("lanes.py", "elementary.py", "samples.py", "kernel.py", "scores.py"))
     for file in (*own, Path(activations.__file__), Path(rules.__file__)):
         digest.update(file.read_bytes())
     return int.from_bytes(digest.digest()[:7], "big")
@@ -117,26 +118,30 @@ class Kind(NamedTuple):
     blocks: tuple[int, int]
 
 
-def _compiled(kind: Kind, arguments: tuple):
-    """The kernel of a kind, compiled; machine code comes from the disk cache where an earlier process left it."""
+def compiled(kind: tuple, build: Callable[[int, Callable], Any], arguments: tuple):
+    """The function of a kind, ``build(source, jit)``, compiled; machine code comes from the disk cache where an earlier process left it."""
     if kind in _kernels:
         return _kernels[kind]
-    numbers = kind._replace(
-        activation=activations.ACTIVATIONS[kind.activation].code,
-        loss=LOSS[kind.loss],
-        rule=rules.RULES[kind.rule].code,
-    )
     with _compiling:
         if kind not in _kernels:
             _kernels[kind] = from_disk_cache(
-                lambda cache: kernel.build(*numbers, _source(), numba.njit(cache=cache, **_options())),
+                lambda cache: build(_source(), numba.njit(cache=cache, **_options())),
                 tuple(numba.typeof(a) for a in arguments),
             )
     return _kernels[kind]
 
 
+def _kernel(kind: Kind, arguments: tuple):
+    numbers = kind._replace(
+        activation=activations.ACTIVATIONS[kind.activation].code,
+        loss=LOSS[kind.loss],
+        rule=rules.RULES[kind.rule].code,
+    )
+    return compiled(kind, lambda source, jit: kernel.build(*numbers, source, jit), arguments)
+
+
 @cache
-def _layers(sizes: tuple[int, ...], bias: bool, scale: tuple[float, ...] | None) -> tuple[np.ndarray, ...]:
+def places(sizes: tuple[int, ...], bias: bool, scale: tuple[float, ...] | None) -> tuple[np.ndarray, ...]:
     """For each layer: where its parameters begin, where its units are in scratch, inputs, outputs; where its parameters end; its factor."""
     pairs = list(itertools.pairwise(sizes))
     ends = np.cumsum([(n + bias) * m for n, m in pairs])
@@ -262,7 +267,7 @@ class FusedRun:
             samples.blocks(self._samples, None if batches is None else batches.size),
         )  # fmt: skip
         self._tangent = tangent
-        self._layers, self._ends, self._factors = _layers(problem.sizes, bool(problem.bias), problem.scale)
+        self._layers, self._ends, self._factors = places(problem.sizes, bool(problem.bias), problem.scale)
         self._scratch = samples.scratch_slots(problem.sizes) * samples.BLOCK * LANES
         seen = self._samples if batches is None else batches.size
         operations = seen * (3 * problem.n_parameters + 30 * (sum(hidden) + c)) + (depth * size if interval else 0)
@@ -316,12 +321,12 @@ class FusedRun:
 
     def _call(self, first, end, start, stop, last):
         arguments = self._arguments(first, end, start, stop, last)
-        _compiled(self._kind, arguments)(*arguments)
+        _kernel(self._kind, arguments)(*arguments)
 
     def prepare(self) -> None:
         """Compile the kernel, unless that has been done."""
         if self._kind not in _kernels:
-            _compiled(self._kind, self._arguments(0, 1, 0, 0, False))
+            _kernel(self._kind, self._arguments(0, 1, 0, 0, False))
 
     def advance(self, start: int, stop: int, last: bool) -> None:
         """Move everything from step ``start`` to ``stop``."""

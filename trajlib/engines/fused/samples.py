@@ -55,8 +55,8 @@ FIRST_FACTOR, LAST_FACTOR = 14, 15
 
 @cache
 def _parts(act, cost, own, bias, scaled, many):
-    """``_samples`` and ``_tangent_samples``, compiled for what a network is, whatever its sizes: number of the activation in the table,
-    cost, whether targets are each network's own, whether there are biases, factors, more than one hidden layer."""
+    """``_samples``, ``_tangent_samples`` and ``_forward``, compiled for what a network is, whatever its sizes: number of the activation in
+    the table, cost, whether targets are each network's own, whether there are biases, factors, more than one hidden layer."""
     activation = list(ACTIVATIONS.values())[act]
     value, slope, bend = (inlined(over(formula, el)) for formula in activation[1:4])
     from_input = activation.from_input
@@ -185,10 +185,9 @@ def _parts(act, cost, own, bias, scaled, many):
                 store(scratch, net[DELTAS] + u + j, g)
 
     @inlined
-    def _samples(net, layers, factors, w, acc, scratch, loss, x, y, n, i0, count, with_loss, tangent, zero):
-        """Add the gradient terms of ``count`` samples from i0 on, at most the width of ``zero``, to ``acc``; return the loss so far."""
+    def _forward(net, layers, factors, w, scratch, x, n, i0, zero):
+        """Values of the hidden units, and then the outputs, of samples from i0 on, at the beginning of ``scratch``."""
         c, hidden, last = net[C], net[HIDDEN], net[LAST]
-        deltas = net[DELTAS]
         for j in range(net[FIRST]):
             before = max(j - 1, 0)
             if late:
@@ -210,6 +209,13 @@ def _parts(act, cost, own, bias, scaled, many):
         for k in range(c):
             a = _later_input(w, scratch, net[LAST_OFFSET], hidden - last, last, c, net[LAST_FACTOR], k, zero)
             store(scratch, hidden + k, a)
+
+    @inlined
+    def _samples(net, layers, factors, w, acc, scratch, loss, x, y, n, i0, count, with_loss, tangent, zero):
+        """Add the gradient terms of ``count`` samples from i0 on, at most the width of ``zero``, to ``acc``; return the loss so far."""
+        c, hidden, last = net[C], net[HIDDEN], net[LAST]
+        deltas = net[DELTAS]
+        _forward(net, layers, factors, w, scratch, x, n, i0, zero)
         if cost == CROSS_ENTROPY:
             top = load_wide(scratch, hidden, zero)
             for k in range(1, c):
@@ -312,14 +318,14 @@ def _parts(act, cost, own, bias, scaled, many):
                     net, w, v, acc, scratch, x, n, i0, count, o, at - n_in, n_in, n_out, f, deltas + at, back + at, zero
                 )
 
-    return _samples, _tangent_samples
+    return _samples, _tangent_samples, _forward
 
 
 @cache
 def build_sums(flags, tangent, width, tail, batched):
     """``sums`` for networks of a kind (see ``_parts``), with tangent vectors or without, in blocks of ``width`` samples and a last one of
     ``tail``, of which with minibatches a part counts; to be inlined."""
-    samples, tangents = _parts(*flags)
+    samples, tangents, _ = _parts(*flags)
 
     @inlined
     def some(net, size, layers, factors, group, m, depth, acc, scratch, loss, x, y, n, i0, count, with_loss, zero):
@@ -376,3 +382,38 @@ def build_sums(flags, tangent, width, tail, batched):
         return loss
 
     return sums
+
+
+@cache
+def build_hits(flags, width, tail):
+    """``hits`` for networks of a kind (see ``_parts``), in blocks of ``width`` samples and a last one of ``tail``; to be inlined."""
+    _, _, forward = _parts(*flags)
+
+    @inlined
+    def some(net, layers, factors, w, scratch, total, x, y, n, i0, count, zero):
+        forward(net, layers, factors, w, scratch, x, n, i0, zero)
+        hidden = net[HIDDEN]
+        top = load_wide(scratch, hidden, zero)
+        unknown, best = top - top, zero
+        for k in range(1, net[C]):
+            a = load_wide(scratch, hidden + k, zero)
+            unknown = unknown + (a - a)
+            best = where_less(top, a, zero + float(k), best)
+            top = where_less(top, a, a, top)
+        label = samples_of(y, i0, zero)
+        hit = where_less(best, label, zero, where_less(label, best, zero, zero + 1.0))
+        return accumulate(total, hit + unknown, count)
+
+    @inlined
+    def hits(net, layers, factors, w, scratch, x, y, n):
+        """Of how many of n samples the largest output, the first of equals, is that of the label ``y``; nan where one is not finite."""
+        total, zero = constant(0.0, 1), constant(0.0, width)
+        left, whole = n % width, width + 0 * n
+        for i0 in range(0, n - left, width):
+            total = some(net, layers, factors, w, scratch, total, x, y, n, i0, whole, zero)
+        if tail > 0 and left > 0:
+            last = constant(0.0, tail)
+            total = some(net, layers, factors, w, scratch, total, x, y, n, n - left, tail + 0 * n, last)
+        return total
+
+    return hits
