@@ -4,15 +4,15 @@ trajlab.define(function learning(trajlab) {
   const { element, pretty, key } = trajlab;
   const GRID = 10, FROM = -15, TO = 5; // number k is the rate 10^(k / 10)
   const RATES = Array.from({ length: TO - FROM + 1 }, (_, i) => 10 ** ((FROM + i) / GRID)), STOPS = RATES.map((rate) => Number(rate.toPrecision(3)));
-  const RUN = { networks: 12, steps: 300 }, HOLD = 20, BOUND = 0.01, FLOWERS = 30; // the chapter's, with fewer networks
+  const RUN = { networks: 12, steps: 300 }, BOUND = 0.01; // the chapter's, with fewer networks
   const NEVER = 460; // where runs are drawn that do not learn
-  const LOCAL = ["lr", "ic", "right"]; // controls that only choose what is shown of the runs
+  const LOCAL = ["lr", "ic", "right", "hold"]; // controls that only choose what is shown of the runs
 
-  /** First step from which so many flowers are right for HOLD steps; -1 where there is none. */
-  function timeToLearn(known, right) {
+  /** First step from which so many flowers are right for ``hold`` steps; -1 where there is none. */
+  function timeToLearn(known, { right, hold }) {
     for (let t = 0, there = 0; t < known.length; t++) {
       there = known[t] >= right ? there + 1 : 0;
-      if (there === HOLD) return t - HOLD + 1;
+      if (there === hold) return t - hold + 1;
     }
     return -1;
   }
@@ -28,6 +28,7 @@ trajlab.define(function learning(trajlab) {
         { key: "lr", label: "learning rate", value: STOPS[8], min: STOPS[0], max: STOPS[STOPS.length - 1], stops: STOPS, hint: "drag it" },
         { key: "ic", label: "network", value: 0, min: 0, max: RUN.networks - 1, integer: true },
         right,
+        { key: "hold", label: "and stays there for, steps", value: 20, min: 1, max: 50, integer: true },
         { key: "split", label: "split of the flowers", value: 0, min: 0, max: 99, integer: true },
       ];
     }
@@ -86,7 +87,7 @@ trajlab.define(function learning(trajlab) {
     /** Of a rate: times, -1 where a run has not learned, exponents, and the median time (Infinity where half have not learned). */
     at(k) {
       const runs = this.data.runs[k].filter(Boolean), last = RUN.steps / 10;
-      const times = this.data.runs[k].map((run) => (run ? timeToLearn(run.known, this.values.right) : null));
+      const times = this.data.runs[k].map((run) => (run ? timeToLearn(run.known, this.values) : null));
       const sorted = times.filter((time) => time !== null).map((time) => (time < 0 ? Infinity : time)).sort((a, b) => a - b);
       const chaotic = runs.filter((run) => run.growth[last] > BOUND).length;
       return { times, median: runs.length === RUN.networks ? sorted[RUN.networks / 2 - 1] : NaN, chaotic: runs.length ? chaotic / runs.length : 0, n: runs.length };
@@ -98,7 +99,7 @@ trajlab.define(function learning(trajlab) {
       const between = best === last ? `at ${STOPS[best]}` : `between ${STOPS[best]} and ${STOPS[last]}`;
       const fastest = Number.isFinite(least) ? `half of the twelve networks have learned soonest, after ${least} steps, ${between}` : "at no rate half of the twelve networks have learned";
       const text = `${fastest}; ${onset < 0 ? "at no rate more than half are chaotic" : `from ${STOPS[onset]} on more than half are chaotic`}`;
-      this.result.textContent = `Split ${this.data.ran.split}, ${this.values.right} of 30 flowers: ${text}.`;
+      this.result.textContent = `Split ${this.data.ran.split}, ${this.values.right} of 30 flowers for ${this.values.hold} step${this.values.hold > 1 ? "s" : ""}: ${text}.`;
       this.label("time", `Steps until networks have learned against learning rate, both logarithmic. ${this.result.textContent}`);
       super.finish();
     }
@@ -106,7 +107,7 @@ trajlab.define(function learning(trajlab) {
     told(step) {
       const run = this.shown, strong = (text) => element("b", {}, text);
       if (!run) return [`rate ${STOPS[this.number]}: not computed yet`];
-      const time = timeToLearn(run.known, this.values.right), exponent = run.growth[RUN.steps / 10].toFixed(3).replace("-", "−");
+      const time = timeToLearn(run.known, this.values), exponent = run.growth[RUN.steps / 10].toFixed(3).replace("-", "−");
       const when = time < 0 ? "does not learn within 300 steps" : `has learned after ${time} steps`;
       return [strong(`step ${step}`), `: ${run.known[step]} flowers right; at learning rate ${STOPS[this.number]} network ${this.values.ic} `, strong(when), `, exponent ${exponent} a step`];
     }
@@ -130,7 +131,7 @@ trajlab.define(function learning(trajlab) {
         for (const [key, y] of [["run", [0, 31]], ["growth", [-0.1, 0.3]]]) trajlab.draw(canvases[key], { ...axes, y, series: [] });
         return;
       }
-      const time = timeToLearn(run.known, values.right), goal = { values: [values.right, values.right], at: (i) => i * RUN.steps, colour: colours.ink, width: 1, dash: [4, 3] };
+      const time = timeToLearn(run.known, values), goal = { values: [values.right, values.right], at: (i) => i * RUN.steps, colour: colours.ink, width: 1, dash: [4, 3] };
       const known = { values: run.known.slice(0, step + 1), at: (t) => t, colour: colours.blue, width: 1.8 };
       const upright = time >= 0 && time <= step ? [{ values: [0, 31], at: () => time, colour: colours.ink, width: 1 }] : [];
       trajlab.draw(canvases.run, { ...axes, y: [0, 31], series: [goal, known, ...upright] });
@@ -150,7 +151,8 @@ trajlab.define(function learning(trajlab) {
       pen.fillStyle = colours.vermilion;
       pen.globalAlpha = 0.15;
       all.forEach(({ chaotic, n }, k) => {
-        if (n && chaotic > 0.5) pen.fillRect(toX(RATES[k] / half), box.top, toX(RATES[k] * half) - toX(RATES[k] / half), box.bottom - box.top);
+        const left = Math.max(box.left, toX(RATES[k] / half)), right = Math.min(box.right, toX(RATES[k] * half));
+        if (n && chaotic > 0.5) pen.fillRect(left, box.top, right - left, box.bottom - box.top);
       });
       pen.globalAlpha = 1;
       const mark = (k, time, radius) => {
@@ -187,7 +189,7 @@ trajlab.define(function learning(trajlab) {
 
     table() {
       if (!this.data) return null;
-      const rows = RATES.flatMap((rate, k) => this.data.runs[k].flatMap((run, i) => (run ? [[rate, i, timeToLearn(run.known, this.values.right), run.growth[RUN.steps / 10]]] : [])));
+      const rows = RATES.flatMap((rate, k) => this.data.runs[k].flatMap((run, i) => (run ? [[rate, i, timeToLearn(run.known, this.values), run.growth[RUN.steps / 10]]] : [])));
       return [["learning_rate", "network", "steps_to_learn", "exponent_per_step"], ...rows];
     }
   }
