@@ -26,20 +26,18 @@ class Variation(NamedTuple):
     ----------
     kind : str
         One of ``KINDS``.
-    settings : dict of str to number
+    settings : dict of str to number or str
         Names of the chapter's parameter cell, and their values.
     """
 
     kind: str
-    settings: dict[str, float]
+    settings: dict[str, float | str]
 
     @property
     def name(self) -> str:
         """The settings in words."""
-        return ", ".join(
-            f"{name} = {value:,}" if isinstance(value, int) else f"{name} = {value:g}"
-            for name, value in self.settings.items()
-        )
+        form = {int: ",", float: "g", str: ""}
+        return ", ".join(f"{name} = {value:{form[type(value)]}}" for name, value in self.settings.items())
 
 
 class Part(NamedTuple):
