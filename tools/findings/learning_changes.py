@@ -1,6 +1,6 @@
 """Chaos taken out at the same rate, copies against luck, schedules at equal cost, test losses at equal training losses.
 
-learning_changes.py     # data/findings/learning_{capped,copies,levels,schedules,projected}.*: what is missing; ten minutes on two cores
+learning_changes.py     # data/findings/learning_{capped,copies,levels,schedules,controls,projected}.*: what is missing; ten minutes
 
 Schedules are told by the onset of chaos and the fastest rate of their cells, which tools/findings/learning.py has to have made before.
 What is left of a stopped call lies in _build/findings/learning, and the same call goes on from there.
@@ -193,6 +193,53 @@ def schedule_runs(names, onsets, fastest, steps, tuning, networks, seeds, execut
     }
 
 
+def control_runs(names, onsets, chosen, steps, tuning, networks, seeds, cap, executor) -> dict[str, np.ndarray]:
+    """What "chaotic then decay" owes to chaos, on the networks of :func:`schedule_runs`: the same kind of schedule with a rate held below
+    the onset, tuned by twelve settings; and the chosen one, with steps up to ``cap`` and with all of them, while the rate is held.
+
+    (cells, 3, networks): test losses and accuracies; exponents over the held part, of 50 networks, (cells, 2, 50).
+    """
+
+    def ordered(cell: str, onset: float, length: int) -> dict[str, np.ndarray]:
+        settings = [(peak, share) for peak in np.geomspace(onset / 8, onset / 1.12, 4) for share in (0.1, 0.3, 0.6)]
+        candidates = [
+            held_then(schedules.cosine(float(p), length - round(s * length)), float(p), round(s * length))
+            for p, s in settings
+        ]
+        best, _ = tuned(cell, candidates, tuning, length, seeds[0])
+        return {"setting": np.array(settings[best]), **ended(cell, candidates[best], networks, length, seeds[1], True)}
+
+    def held(cell: str, onset: float, setting: int, length: int, amount: float) -> dict[str, np.ndarray]:
+        peak = np.sqrt(2) * onset * np.sqrt([0.5, 1.0, 2.0, 4.0])[setting // 3]  # as in ``families``
+        before = round((0.1, 0.3, 0.6)[setting % 3] * length)
+        gd = descent(CELLS[cell], float(peak))
+        some = gd if amount == PLAIN else CappedDescent(gd, amount)
+        w = starts(gd, networks, seeds[1])
+        rate = tl.lyapunov_spectrum(some, w[:50], before, k=1, blocks=4, threads=1, progress=False).exponents[:, 0]
+        w = tl.train(some, w, before, record=(), threads=1, progress=False).final
+        after = descent(CELLS[cell], schedules.cosine(float(peak), length - before))
+        w = tl.train(after, w, length - before - HOLD, record=(), threads=1, progress=False).final
+        record = ("loss", "test_loss", "test_accuracy")
+        run = tl.train(after, w, HOLD, record=record, start=length - before - HOLD, threads=1, progress=False)
+        return {"exponent": rate, **{name: getattr(run, name)[:, 1:].mean(axis=1) for name in record}}
+
+    of = list(zip(names, onsets, chosen, steps, strict=True))
+    jobs = [
+        [executor.submit(ordered, name, onset, length)]
+        + [executor.submit(held, name, onset, setting, length, amount) for amount in (cap, PLAIN)]
+        for name, onset, setting, length in of
+    ]
+    found = [[job.result() for job in row] for row in jobs]
+    arrays = {
+        name: np.array([[one[name] for one in row] for row in found], dtype=np.float32)
+        for name in ("loss", "test_loss", "test_accuracy")
+    }
+    return arrays | {
+        "exponent": np.array([[one["exponent"] for one in row[1:]] for row in found], dtype=np.float32),
+        "setting": np.array([row[0]["setting"] for row in found]),
+    }
+
+
 def at_levels(cell: str, k: int, networks: int, steps: int, levels: list[float]) -> dict[str, np.ndarray]:
     """When the training loss of networks at one rate has first fallen to some levels: steps (levels, n), -1 where it never does, and test
     loss and accuracy of that moment; and the exponent of the whole run."""
@@ -259,6 +306,10 @@ def main() -> None:
             said = [learned.summary(cell, draws=0) for cell in about]
             make("schedules", versioned(schedule_runs), names=named, onsets=[s.onset.value for s in said],
                  fastest=[s.fastest.value for s in said], steps=[300, 300, 200], tuning=50, networks=500, seeds=[11, 12])  # fmt: skip
+            chosen = findings.load("learning_schedules")
+            kept = chosen.chosen[:, chosen.kinds.tolist().index("chaotic then decay")].astype(int).tolist()
+            make("controls", versioned(control_runs), names=named, onsets=[s.onset.value for s in said], chosen=kept,
+                 steps=[300, 300, 200], tuning=50, networks=500, seeds=[11, 12], cap=0.1)  # fmt: skip
         make("projected", versioned(altered_runs), names=pair, numbers=numbers, networks=48, steps=300, change="projected",
              amounts=[2.0, PLAIN], exponents=16, at_once=16)  # fmt: skip
 
