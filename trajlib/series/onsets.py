@@ -164,7 +164,13 @@ def threshold_rate(
     lasting = _validate.count("lasting", lasting, 1)
     shares = holds.mean(axis=1)
     value, below, above = (float(column[0]) for column in _crossing(rates, shares[:, None], share, lasting))
-    drawn = _bootstrap(holds, lambda some: _crossing(rates, some.mean(axis=1), share, lasting)[1:], draws, seed)
+    n = holds.shape[1]
+
+    def ends(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        times_drawn = np.array([np.bincount(column, minlength=n) for column in rows.T], dtype=np.float64)
+        return _crossing(rates, holds.astype(np.float64) @ times_drawn.T / n, share, lasting)[1:]
+
+    drawn = _bootstrap(n, ends, draws, seed)
     return ThresholdRate(value, below, above, *_interval(drawn), rates, shares, drawn, (holds.shape[1], seed))
 
 
@@ -221,11 +227,10 @@ def fastest_rate(
     median = medians(time, horizon)
     value, first, last = (float(column[0]) for column in _least(rates, median[:, None]))
 
-    def ends(some: np.ndarray) -> tuple[np.ndarray, ...]:
-        some = np.moveaxis(some, 1, -2)
-        return _least(rates, medians(some[..., 0], some[..., 1]))[1:]
+    def ends(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        return _least(rates, medians(time[:, rows.T], horizon[:, rows.T]))[1:]
 
-    drawn = _bootstrap(np.stack([time, horizon], axis=-1), ends, draws, seed)
+    drawn = _bootstrap(time.shape[1], ends, draws, seed)
     return FastestRate(value, first, last, *_interval(drawn), rates, median, drawn, (time.shape[1], seed))
 
 
@@ -285,14 +290,12 @@ def _grid(rates: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return rates, table
 
 
-def _bootstrap(
-    table: np.ndarray, ends: Callable[[np.ndarray], tuple[np.ndarray, ...]], draws: int, seed: int
-) -> np.ndarray:
-    """Lower and upper end (2, draws) over resampled networks (axis 1 of the table)."""
+def _bootstrap(n: int, ends: Callable[[np.ndarray], tuple[np.ndarray, ...]], draws: int, seed: int) -> np.ndarray:
+    """Lower and upper end (2, draws) over resampled networks; ``ends`` takes their numbers, (n, some draws)."""
     draws, seed = _validate.count("draws", draws), _validate.count("seed", seed)
-    rng, n, found = np.random.Generator(np.random.PCG64(seed)), table.shape[1], [np.empty((2, 0))]
+    rng, found = np.random.Generator(np.random.PCG64(seed)), [np.empty((2, 0))]
     for size in [50] * (draws // 50) + [draws % 50] * (draws % 50 > 0):
-        found.append(np.array(ends(table[:, rng.integers(0, n, (n, size))])))
+        found.append(np.array(ends(rng.integers(0, n, (n, size)))))
     return np.concatenate(found, axis=1)
 
 
