@@ -222,7 +222,11 @@ def test_learned_is_what_it_is_in_the_library(open_page):
     assert np.array([row[2] for row in rows]).reshape(21, 12).tolist() == want.tolist() and (want >= 0).any()
     page.evaluate(f"{lead}.set('hold', '1')")  # reached at all
     first = page.evaluate(f"{lead}.table().slice(1)")
-    assert [row[2] for row in first] == time_to_threshold(known / 30, 0.9 - 1e-9, hold=1).ravel().tolist() != want.ravel().tolist()
+    assert (
+        [row[2] for row in first]
+        == time_to_threshold(known / 30, 0.9 - 1e-9, hold=1).ravel().tolist()
+        != want.ravel().tolist()
+    )
     page.evaluate(f"{lead}.set('hold', '20')")
     assert "half of the twelve networks have learned soonest" in page.evaluate(f"{lead}.result.textContent")
     # another network of the same runs: nothing is computed anew
