@@ -150,7 +150,7 @@ def trainability(
     >>> picture.outcome
     array([[ 1,  1, -1],
            [ 1,  1, -1],
-           [ 0,  1, -1]], dtype=int8)
+           [ 1,  1, -1]], dtype=int8)
     """
     if not isinstance(network, Perceptron):
         raise TypeError(f"network must be a Perceptron, got {type(network).__name__}")

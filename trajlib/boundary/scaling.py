@@ -62,10 +62,10 @@ def straight(
             some = slice(start, stop)
             w, dx = weight[some], x[some] - np.average(x[some], weights=weight[some])
             slope = float((w * dx * y[some]).sum() / (w * dx * dx).sum())
-            off = np.abs(slopes[start : stop - 1] - slope)
-            if not (off <= allowed[start : stop - 1]).all():
+            beside = np.abs(slopes[start : stop - 1] - slope)
+            if not (beside <= allowed[start : stop - 1]).all():
                 continue
-            rank = (round(length, 9), -float(off.max()))
+            rank = (round(length, 9), -float(beside.max()))
             if best is None or rank > best[:2]:
                 best = (*rank, Straight(start, stop, slope))
     return None if best is None else best[2]

@@ -1,4 +1,4 @@
-"""The uncertainty exponent: how much surer an outcome becomes when what it depends on is known better; and the boundary's dimension from it.
+"""The uncertainty exponent: how much surer an outcome is when what it depends on is known better; and the boundary's dimension.
 
 It needs no picture: pairs of points at a distance are compared, and the distance may be as small as the last digits.
 """

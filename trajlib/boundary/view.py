@@ -68,8 +68,8 @@ def rates(centre: float, width: float, n: int) -> np.ndarray:
 
     Examples
     --------
-    >>> rates(0.0, 4.0, 4).round(4)
-    array([ 0.0316,  0.3162,  3.1623, 31.6228])
+    >>> np.log10(rates(0.0, 4.0, 4)).round(4)
+    array([-1.5, -0.5,  0.5,  1.5])
     """
     centre, width, n = _validate.real("centre", centre), _validate.positive("width", width), _validate.count("n", n, 1)
     _decades("centre and width", np.array([centre - width, centre + width]))
