@@ -1,5 +1,7 @@
 """Pictures of trainability: each pixel has the bits of the plain-Python specification, whatever is computed beside it."""
 
+import hashlib
+
 import numpy as np
 import plain_pictures as plain
 import pytest
@@ -53,6 +55,18 @@ def test_specification(condition):
         assert given == want
         assert picture.initial_loss[i, j] == found[0]
     assert {1, -1} <= set(picture.outcome.ravel().tolist()), "both sides of the boundary are tested"
+
+
+DEEP = "de682eb6cc5286fc1d1914023d9e48825ca3e9e39e6213984b6ab7b6ac0161b0"
+
+
+def test_a_deep_tile_has_these_bits_on_every_machine():
+    """16 x 16 pixels, a decade wide by 1e-10, 500 steps: the laboratory in the page has the same digest."""
+    net = tl.Perceptron(8, 8, 1, activation="tanh", loss="mean_squared_error", bias=False, scale="mean_field")
+    axes = rates(1.0, 1e-10, 16), rates(1.654127021979156, 1e-10, 16)
+    picture = tl.trainability(net, *draw(net, 0), *axes, 500)
+    assert set(picture.outcome.ravel().tolist()) == {1, -1}
+    assert hashlib.sha256(picture.value.astype("<f8").tobytes()).hexdigest() == DEEP
 
 
 def test_the_blocks_the_place_and_the_threads_change_no_bit(monkeypatch):
