@@ -101,8 +101,8 @@ def box_counting_dimension(mask: np.ndarray, *, sizes=None, shifts: int = 4) -> 
     """Box-counting dimension of a set of pixels, with the range of sizes over which it scales.
 
     Of each size, boxes tile the picture, cut to a multiple of the largest size; their number is an average over tilings that begin
-    elsewhere (and go round the edge). The range is the longest over which the slope between neighbouring sizes stays within 0.12 of the slope
-    of the whole.
+    elsewhere (and go round the edge). The range is the longest over which the slope between neighbouring sizes stays within 0.12 of that of
+    the whole.
 
     The boundary of a picture is seen where pixels differ: threads of it that are finer than a pixel are missed, so that its dimension comes
     out too small by a few hundredths, less the larger the sizes. :func:`~trajlib.boundary.uncertainty.uncertainty_exponent` has no

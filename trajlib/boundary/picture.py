@@ -154,6 +154,8 @@ def trainability(
     """
     if not isinstance(network, Perceptron):
         raise TypeError(f"network must be a Perceptron, got {type(network).__name__}")
+    if isinstance(y, np.ndarray) and y.ndim != 1:
+        raise ValueError(f"y must have shape (samples,), one target a row of x, got {y.shape}")
     gd = GradientDescent(
         network,
         Task("trainability", x, y),
@@ -178,6 +180,8 @@ def trainability(
             "rates0 (n0,), rates1 (n1,), offset and the leading axes of w0 must make one picture (n0, n1), got shapes "
             f"{np.shape(rates0)}, {', '.join(map(str, parts[1:]))}"
         ) from None
+    size = shape[0] * shape[1]
+    _validate.fit_in_memory(f"a picture of {size} pixels", 7 * size, "take fewer pixels at a time")
     rate0, rate1, offset = (np.broadcast_to(a, shape) for a in (rate0, rate1, offset))
     start = np.broadcast_to(w0, (*shape, network.n_parameters))
     picture = Trainability(
@@ -193,15 +197,15 @@ def trainability(
         threshold=threshold,
         limit=limit,
     )
-    bar = progress_bar(progress, rate0.size * steps, "trainability")
+    bar = progress_bar(progress, size * steps, "trainability")
     try:
         with ctrl_c_waits() as pressed:
-            for first in range(0, rate0.size, BLOCK):
-                at = np.unravel_index(np.arange(first, min(first + BLOCK, rate0.size)), rate0.shape)
+            for first in range(0, size, BLOCK):
+                at = np.unravel_index(np.arange(first, min(first + BLOCK, size)), rate0.shape)
                 _fill(picture, at, gd.problem, start[at], offset[at], threads, bar, pressed)
                 if pressed:
                     done = np.count_nonzero(picture.outcome > -2)
-                    raise Interrupted(picture, f"after {done} of {rate0.size} pixels")
+                    raise Interrupted(picture, f"after {done} of {size} pixels")
     finally:
         if bar is not None:
             bar.close()

@@ -156,7 +156,7 @@ def lifetimes(
     >>> lifetimes(tent, np.array([[0.5], [0.2], [0.25]]), lambda x: x[:, 0] >= 0, steps=50)
     array([ 2,  3, -1])
     """
-    gd, z = initial(gd, points)
+    gd, z = initial(gd, _validate.float64("points", points))
     steps = _validate.count("steps", steps, 1)
     left_at = np.full(len(z), -1)
     rows = np.arange(len(z))

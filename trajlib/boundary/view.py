@@ -72,6 +72,7 @@ def rates(centre: float, width: float, n: int) -> np.ndarray:
     array([-1.5, -0.5,  0.5,  1.5])
     """
     centre, width, n = _validate.real("centre", centre), _validate.positive("width", width), _validate.count("n", n, 1)
+    _validate.fit_in_memory(f"{n} rates", n, "take fewer")
     _decades("centre and width", np.array([centre - width, centre + width]))
     middle = power_of_ten(centre)
     scale, p = _reduced(((np.arange(n) - 0.5 * (n - 1)) * (width / n)) * LN10)
