@@ -117,6 +117,15 @@ def test_weights_of_each_pixel_labels_and_thresholds():
     assert (picture.outcome == 1).all()
 
 
+def test_points_of_the_plane_are_pixels_of_their_own():
+    net, data, _ = setting()
+    points = np.random.default_rng(0).uniform(-0.5, 2.0, (30, 2))
+    some = tl.trainability(net, *data, power_of_ten(points[:, :1]), power_of_ten(points[:, 1:]), 40)
+    assert some.outcome.shape == (30, 1) and len(set(some.outcome.ravel().tolist())) > 1
+    one = tl.trainability(net, *data, power_of_ten(points[7:8, 0]), power_of_ten(points[7:8, 1]), 40)
+    assert one.value[0, 0] == some.value[7, 0]
+
+
 def test_rates_are_those_of_the_specification():
     some = rates(1.25, 1e-10, 7)
     assert some.tolist() == plain.rates(1.25, 1e-10, 7)

@@ -69,7 +69,7 @@ def edges(outcome: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     outcome : ndarray (n0, n1)
-        Outcomes, integers or bool; at least 2 x 2.
+        Outcomes, integers or bool, such as the ``converged`` of a picture; at least 2 x 2.
 
     Returns
     -------

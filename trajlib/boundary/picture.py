@@ -138,11 +138,14 @@ def trainability(
 
     References
     ----------
-    J. Sohl-Dickstein, arXiv 2402.06184, and the public notebook for the colour. There all losses above the limit count as the limit, but
-    training goes on: a loss may come back below it, which here it does not.
+    J. Sohl-Dickstein, arXiv 2402.06184, and the public notebook for the colour. There T steps give T losses, the last step's result has
+    none, and losses above the limit count as the limit, but training goes on: a loss may come back below it, which here it does not.
 
     Examples
     --------
+    The boundary of the paper is ``edges(picture.converged)``. At points of the plane p (m, 2), in decades, in place of a picture, the
+    rates are ``power_of_ten(p[:, :1])`` and ``power_of_ten(p[:, 1:])``.
+
     >>> import trajlib as tl
     >>> from trajlib.boundary import draw, rates
     >>> net = tl.Perceptron(4, 4, 1, activation="tanh", loss="mean_squared_error", bias=False, scale="mean_field")
