@@ -105,8 +105,8 @@ def box_counting_dimension(mask: np.ndarray, *, sizes=None, shifts: int = 4) -> 
     the whole.
 
     The boundary of a picture is seen where pixels differ: threads of it that are finer than a pixel are missed, so that its dimension comes
-    out too small by a few hundredths, less the larger the sizes. Where it fills the picture, nearly all large boxes hold some of it, and the
-    slope goes to 2 with their size. :func:`~trajlib.boundary.uncertainty.uncertainty_exponent` has neither fault. No estimate shows
+    out too small by a few hundredths, less the larger the sizes. Where it fills the picture, nearly all large boxes hold some of it, and
+    the slope goes to 2 with their size. :func:`~trajlib.boundary.uncertainty.uncertainty_exponent` has neither fault. No estimate shows
     a dimension that holds at finer scales only: of the boundary of Mandelbrot's set, which has 2, pictures have 1.15.
 
     Parameters
