@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 import trajlib as tl
-from trajlib import _validate
+from trajlib import _validate, boundary
 from trajlib.embedding.skewlognormal import SkewLognormal
 from trajlib.tasks.mnist import parse_idx
 
 RNG = np.random.Generator(np.random.PCG64(0))
 NET, TASK = tl.Perceptron(4, 10, 3), tl.iris()
 GD = tl.GradientDescent(NET, TASK, lr=1.0)
+SMALL = tl.Perceptron(2, 2, 1, activation="tanh", loss="mean_squared_error", bias=False, scale="mean_field")
+TRAINED = tl.GradientDescent(SMALL, tl.Task("small", np.eye(2), np.array([1.0, -1.0])))
 W = NET.init(4, seed=0)
 LAYERS = dict(zip(("W1", "b1", "W2", "b2"), NET.unpack(W[0]), strict=True))
 SERIES, ENDS = RNG.standard_normal(160), RNG.standard_normal((3, 5, 60))
@@ -164,6 +166,45 @@ CALLS = {
     "long_time": (
         tl.long_time,
         {"aspect_ratio": 0.5, "init_scale": 0.3, "noise": 0.1, "sparsity": 0.1, "weight_decay": 0.0},
+    ),
+    "trainability": (
+        lambda **given: tl.trainability(network=SMALL, **given),
+        {
+            "x": RNG.standard_normal((3, 2)),
+            "y": np.ones(3),
+            "w0": SMALL.init(1, seed=0)[0],
+            "rates0": np.ones(2),
+            "rates1": np.ones(3),
+            "steps": 3,
+            "offset": np.full((2, 3), 0.1),
+            "batch_size": 2,
+            "batch_seed": 0,
+            "replacement": True,
+            "window": 2,
+            "threshold": 1.0,
+            "limit": 1e6,
+        },
+    ),
+    "rates": (boundary.rates, {"centre": 1.0, "width": 0.1, "n": 4}),
+    "power_of_ten": (boundary.power_of_ten, {"x": SERIES}),
+    "draw": (lambda **given: boundary.draw(SMALL, **given), {"seed": 0, "samples": 3}),
+    "edges": (boundary.edges, {"outcome": np.arange(12).reshape(3, 4) % 2}),
+    "box_counting_dimension": (
+        tl.box_counting_dimension,
+        {"mask": np.eye(64, dtype=bool), "sizes": [1, 2, 4, 8], "shifts": 2},
+    ),
+    "uncertainty_exponent": (
+        lambda **given: tl.uncertainty_exponent(lambda points: points.sum(axis=1) > 0, **given),
+        {"points": RNG.standard_normal((50, 2)), "scales": np.array([0.01, 0.1]), "seed": 0},
+    ),
+    "lifetimes": (
+        lambda **given: boundary.lifetimes(TRAINED, inside=lambda w: np.abs(w[:, 0]) < 9, **given),
+        {"points": SMALL.init(5, seed=0), "steps": 3},
+    ),
+    "escape_rate": (boundary.escape_rate, {"left_at": np.arange(40) % 5, "steps": 9}),
+    "saddle_exponent": (
+        lambda **given: boundary.saddle_exponent(TRAINED, **given),
+        {"points": SMALL.init(5, seed=0), "steps": 9, "transient": 1, "tail": 1, "k": 1, "seed": 0},
     ),
     "minimum_norm": (tl.minimum_norm, {"aspect_ratio": 0.5, "noise": 0.1}),
     "basis_pursuit": (tl.basis_pursuit, {"aspect_ratio": 0.5, "noise": 0.1, "sparsity": 0.1}),

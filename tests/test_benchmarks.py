@@ -82,6 +82,15 @@ def test_implementations_agree_where_training_is_not_chaotic(training, name):
     np.testing.assert_allclose(losses, expected.loss[:, :50], rtol=0, atol=1e-12)
 
 
+def test_pictures_of_trainability_agree(monkeypatch):
+    pytest.importorskip("jax")
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import trainability
+
+    differences = trainability.largest_differences(4, 10)
+    assert set(differences) == {"trajlib", "jax", "jax_scan"} and max(differences.values()) < trainability.TOLERANCE
+
+
 def test_the_committed_result_has_everything_the_page_reads(result):
     rows = result["results"]["implementations"]
     assert tuple(rows) == NAMES

@@ -51,6 +51,10 @@ __all__ = [
     "local_exponents",
     "autocorrelation",
     "phases",
+    # boundary
+    "trainability",
+    "box_counting_dimension",
+    "uncertainty_exponent",
     # embedding, prediction, theory
     "scalar_embedding",
     "embed_copies",
@@ -65,6 +69,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "boundary": "box_counting_dimension trainability uncertainty_exponent",
     "companion.claims": "",
     "companion.bundled": "bundled_sweep",
     "dynamics": "Adam AdamW DiagonalNetwork GradientDescent RMSProp SoftmaxMap",

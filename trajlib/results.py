@@ -31,6 +31,10 @@ FORMAT = 1
 HEADER = "result.json"
 PARAMETER = "parameter"
 HOME = {
+    "boundary.boxes": "BoxCounting",
+    "boundary.picture": "Trainability",
+    "boundary.saddle": "EscapeRate SaddleDimension SaddleExponent",
+    "boundary.uncertainty": "UncertaintyExponent",
     "companion.claims": "Claim Finding",
     "companion.conditions": "Condition",
     "companion.golden": "GoldenRun",
