@@ -1,6 +1,6 @@
 """Chaos taken out at the same rate, copies against luck, schedules at equal cost, test losses at equal training losses.
 
-learning_changes.py     # data/findings/learning_{capped,copies,levels,schedules,controls,projected}.*: what is missing; ten minutes
+learning_changes.py   # data/findings/learning_{capped,capped-digits,copies,levels,schedules,controls,projected}.*, what is missing
 
 Schedules are told by the onset of chaos and the fastest rate of their cells, which tools/findings/learning.py has to have made before.
 What is left of a stopped call lies in _build/findings/learning, and the same call goes on from there.
@@ -74,7 +74,13 @@ def altered_runs(
         for i in range(0, networks, at_once)
     ]
     sweep = tl.sweep(
-        changed, grid, PARTS / f"{change}-{VERSION}", fixed=fixed, version=VERSION, executor=executor, in_flight=2
+        changed,
+        grid,
+        PARTS / f"{change}-{names[0]}-{VERSION}",
+        fixed=fixed,
+        version=VERSION,
+        executor=executor,
+        in_flight=2,
     )
     time, exponent, reached = [], [], []
     for name, own in zip(names, numbers, strict=True):
@@ -291,6 +297,8 @@ def main() -> None:
 
         make("capped", versioned(altered_runs), names=pair, numbers=numbers, networks=200, steps=300, change="capped",
              amounts=[0.1, 0.3, 1.0, PLAIN], exponents=50, at_once=100)  # fmt: skip
+        make("capped-digits", versioned(altered_runs), names=["digits_10_tanh"], numbers=[list(range(-26, 15, 4))], networks=200, steps=300,
+             change="capped", amounts=[0.1, 0.3, 1.0, PLAIN], exponents=50, at_once=100)  # fmt: skip
         make("copies", versioned(copies_runs), names=pair, numbers=[[-14, -10, -6, -2], [-26, -20, -16, -12]], networks=200, copies=8,
              steps=300, radius=1e-8)  # fmt: skip
         named = [*pair, "digits_10_tanh"]
