@@ -76,42 +76,48 @@ def test_all_kinds_are_run_at_once(one):
 def test_each_finding_is_made_once_and_schedules_wait_for_their_cells(tmp_path, monkeypatch, capsys):
     calls = []
 
-    def stub(name):
+    def stub(name, **more):
         def compute(executor, **settings):
             calls.append(name)
-            return {"size": settings["networks"], "steps": settings["steps"]}
+            return {"size": settings["networks"], "steps": settings["steps"], **more}
 
         return compute
 
-    for name in ("altered_runs", "copies_runs", "schedule_runs"):
-        monkeypatch.setattr(changes, name, stub(name))
+    kinds = {"kinds": np.array(["ordered", "chaotic then decay"]), "chosen": np.array([[0, 5]] * 3)}
+    for name in ("altered_runs", "copies_runs", "level_runs", "control_runs", "schedule_runs"):
+        monkeypatch.setattr(changes, name, stub(name, **kinds if name == "schedule_runs" else {}))
     monkeypatch.setattr(changes, "FOLDER", tmp_path)
 
     def missing(name):
         raise FileNotFoundError(name)
 
-    monkeypatch.setattr(changes.learned, "load_cell", missing)
+    monkeypatch.setattr(changes.findings, "load", missing)
     changes.main()
     changes.main()
-    assert calls == ["altered_runs", "copies_runs", "altered_runs"] and "schedules wait" in capsys.readouterr().out
-    assert sorted(path.stem for path in tmp_path.glob("*.npz")) == [
-        "learning_capped",
-        "learning_copies",
-        "learning_projected",
-    ]
+    assert calls == ["altered_runs", "altered_runs", "copies_runs", "level_runs", "altered_runs"]
+    assert "schedules wait" in capsys.readouterr().out
+    first = ["capped", "capped-digits", "copies", "levels", "projected"]
+    assert sorted(path.stem for path in tmp_path.glob("*.npz")) == [f"learning_{name}" for name in first]
     rates = 10.0 ** (np.arange(-20, 21) / 20)
+    time = np.abs(np.arange(-20, 21))[:, None] + np.full(9, 20)
     made = {
-        "rates": rates, "networks": np.full(41, 9), "steps": 419, "time_90": np.abs(np.arange(-20, 21))[:, None] + np.full(9, 20),
+        "rates": rates, "networks": np.full(41, 9), "steps": 419, "time_90": time, "first_90": time,
         "exponent": np.repeat(rates[:, None], 9, axis=1) / 50, "sharpness": np.ones((41, 2, 3)), "fitted_kept": np.zeros((41, 1), np.uint8),
     }  # fmt: skip
     about = {"settings": {"task": "iris", "activation": "tanh", "hidden": [10], "decay": 0.0, "fitted": 4}}
-    monkeypatch.setattr(changes.learned, "load_cell", lambda name: findings.Arrays(made, about))
+
+    def found(name):
+        if name == "learning_schedules":
+            return findings._read(tmp_path / f"{name}.npz", tmp_path / f"{name}.json")
+        return findings.Arrays(made, about)
+
+    monkeypatch.setattr(changes.findings, "load", found)
     changes.main()
-    assert calls[3:] == ["schedule_runs"]
-    settings = findings._read(tmp_path / "learning_schedules.npz", tmp_path / "learning_schedules.json").manifest[
-        "settings"
-    ]
+    assert calls[5:] == ["schedule_runs", "control_runs"]
+    settings = found("learning_schedules").manifest["settings"]
     assert settings["fastest"] == [1.0] * 3 and 0.44 < settings["onsets"][0] < 0.51 and settings["networks"] >= 500
+    path = tmp_path / "learning_controls"
+    assert findings._read(path.with_suffix(".npz"), path.with_suffix(".json")).manifest["settings"]["chosen"] == [5] * 3
 
 
 def test_levels_are_first_crossings(one):
