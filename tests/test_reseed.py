@@ -164,7 +164,7 @@ def test_verdicts_that_contradict_each_other():
 
 @pytest.mark.parametrize("text", ["seed = 1\n", "SEED = 0\nSEED = 0\n", "SEED = other\n"])
 def test_the_seed_has_to_be_found(text):
-    with pytest.raises(ValueError, match="one line that begins with SEED = a number"):
+    with pytest.raises(ValueError, match="one line that begins with SEED = a number or a word"):
         reseed.with_settings(text, {"SEED": 1})
 
 

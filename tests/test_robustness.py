@@ -96,7 +96,7 @@ def test_runs_of_another_library_stand_if_one_comes_out_again(made_up):
 
 
 def test_a_parameter_has_to_be_there(made_up):
-    with pytest.raises(ValueError, match="one line that begins with LR = a number, got 0"):
+    with pytest.raises(ValueError, match="one line that begins with LR = a number or a word, got 0"):
         robustness.run(made_up, variations.Variation("parameter", {"LR": 2.0}))
 
 

@@ -92,9 +92,13 @@ def with_settings(text: str, settings: dict) -> str:
         Unless the chapter sets each of them once, in a line of its own.
     """
     for name, value in settings.items():
-        text, replaced = re.subn(rf'^{name} = ([-+\d._e]+|"\w+")(?=\s)', f"{name} = {value!r}", text, flags=re.MULTILINE)
+        text, replaced = re.subn(
+            rf'^{name} = ([-+\d._e]+|"\w+")(?=\s)', f"{name} = {value!r}", text, flags=re.MULTILINE
+        )
         if replaced != 1:
-            raise ValueError(f"a chapter must have one line that begins with {name} = a number or a word, got {replaced}")
+            raise ValueError(
+                f"a chapter must have one line that begins with {name} = a number or a word, got {replaced}"
+            )
     return text
 
 

@@ -184,7 +184,8 @@ def schedule_runs(names, onsets, fastest, steps, tuning, networks, seeds, execut
     def one(cell: str, onset: float, best: float, length: int, kind: str) -> dict[str, np.ndarray]:
         candidates = families(onset, best, length)[kind]
         chosen, losses = tuned(cell, candidates, tuning, length, seeds[0])
-        return {"tuning": losses, "chosen": chosen, **ended(cell, candidates[chosen], networks, length, seeds[1], True)}
+        end = ended(cell, candidates[chosen], networks, length, seeds[1], True)
+        return {"tuning": losses, "chosen": chosen} | {name: end[name] for name in ("test_loss", "test_accuracy")}
 
     jobs = [
         executor.submit(one, *about, kind)
@@ -238,7 +239,7 @@ def control_runs(names, onsets, chosen, steps, tuning, networks, seeds, cap, exe
     found = [[job.result() for job in row] for row in jobs]
     arrays = {
         name: np.array([[one[name] for one in row] for row in found], dtype=np.float32)
-        for name in ("loss", "test_loss", "test_accuracy")
+        for name in ("test_loss", "test_accuracy")
     }
     return arrays | {
         "exponent": np.array([[one["exponent"] for one in row[1:]] for row in found], dtype=np.float32),
@@ -247,22 +248,20 @@ def control_runs(names, onsets, chosen, steps, tuning, networks, seeds, cap, exe
 
 
 def at_levels(cell: str, k: int, networks: int, steps: int, levels: list[float]) -> dict[str, np.ndarray]:
-    """When the training loss of networks at one rate has first fallen to some levels: steps (levels, n), -1 where it never does, and test
-    loss and accuracy of that moment; and the exponent of the whole run."""
+    """When the training loss of networks at one rate has first fallen to some levels: steps (levels, n), -1 where it never does, and the
+    test loss of that moment."""
     gd = descent(CELLS[cell], 10 ** (k / GRID))
     w = starts(gd, networks)
-    run = tl.train(gd, w, steps, record=("loss", "test_loss", "test_accuracy"), threads=1, progress=False)
+    run = tl.train(gd, w, steps, record=("loss", "test_loss"), threads=1, progress=False)
     with np.errstate(invalid="ignore"):
         there = run.loss <= np.array(levels)[:, None, None]
     step = np.where(there.any(axis=2), there.argmax(axis=2), -1)
     row = np.arange(networks)
-    loss, accuracy = (np.where(step >= 0, a[row, step], np.nan) for a in (run.test_loss, run.test_accuracy))
-    exponent = tl.lyapunov_spectrum(gd, w, steps, k=1, blocks=4, threads=1, progress=False).exponents[:, 0]
-    return {"step": step, "test_loss": loss, "test_accuracy": accuracy, "exponent": exponent}
+    return {"step": step, "test_loss": np.where(step >= 0, run.test_loss[row, step], np.nan)}
 
 
 def level_runs(names, numbers, networks, steps, levels, executor) -> dict[str, np.ndarray]:
-    """For each cell and rate: test loss and accuracy at equal training losses, (cells, rates, levels, networks)."""
+    """For each cell and rate: test losses at equal training losses, (cells, rates, levels, networks)."""
     fixed = {"networks": networks, "steps": steps, "levels": levels}
     grid = [{"cell": name, "k": k} for name, own in zip(names, numbers, strict=True) for k in own]
     sweep = tl.sweep(
