@@ -267,8 +267,7 @@ def test_cards_and_enlarged_figures(visit, options):
     if "has_touch" not in options:
         assert cards.count() == 1
         page.keyboard.press("Tab")
-        page.wait_for_timeout(400)
-        assert page.locator(f"#{name}:visible").count() == 0
+        page.locator(f"#{name}").wait_for(state="hidden")  # after a while: the pointer may be on its way to the card
 
     figure = page.locator("#fig-inter-four")
     button, dialog = figure.locator("button.tl-enlarge"), page.locator("dialog[open]")
