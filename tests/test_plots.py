@@ -197,6 +197,11 @@ def test_a_notebook_keeps_both():
     assert slim < width / 2 and high > height and plt.get_fignums() == [figure.number]
 
 
+def test_pictures_that_nobody_looks_at_are_not_drawn(monkeypatch):
+    monkeypatch.setenv("TRAJLIB_PICTURES", "off")
+    assert styling.in_notebook(shared()) == ("", {})
+
+
 def test_fields_of_colour_are_kept_by_the_palette():
     """Forty pale fields, a pattern that has many colours, and white: no field may be given the colour of another."""
     rng = np.random.default_rng(0)

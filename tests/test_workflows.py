@@ -127,9 +127,12 @@ def test_every_chapter_has_a_job():
 
 
 def test_the_script_leaves_no_test_out():
-    """On one machine everything is run, in one go."""
+    """On one machine everything is run, in one go, and what fails makes it fail."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert re.findall(r"^make .*", script, re.MULTILINE) == ["make lint", "make test ARGS=--durations=40"]
+    lint, test = re.findall(r"^make (?:lint|test) .*", script, re.MULTILINE)
+    assert lint.startswith("make lint >") and lint.endswith("&  # beside the tests")
+    assert re.fullmatch(r'make test ARGS="-n \$workers --durations=\d+" \|\| code=\$\?', test)
+    assert script.endswith("wait $lint || { code=$?; cat _build/lint.log; }\nexit $code\n")
 
 
 def test_pages_are_published_from_where_the_book_is_built():

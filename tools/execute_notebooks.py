@@ -87,8 +87,11 @@ def drifted(page: Path) -> list[str]:
     return differences
 
 
-def execute(page: Path, stderr=None) -> NotebookNode:
-    """The notebook that `page` describes, executed in the folder of the page; `stderr` takes what the kernel itself says, not a cell."""
+def execute(page: Path, stderr=None, *, pictures: bool = True) -> NotebookNode:
+    """The notebook that `page` describes, executed in the folder of the page; `stderr` takes what the kernel itself says, not a cell.
+
+    Without `pictures` figures are made, but not drawn, which takes three seconds for each.
+    """
     notebook = from_source(page)
     cell_metadata = [dict(cell.metadata) for cell in notebook.cells]
     client = NotebookClient(
@@ -102,7 +105,8 @@ def execute(page: Path, stderr=None) -> NotebookNode:
         skip_cells_with_tag="skip-execution",
     )
     # an event loop of its own, closed in the end: chapters may be executed in several threads
-    asyncio.run(client.async_execute(env={**os.environ, "PYTHONHASHSEED": "0"}, stderr=stderr))
+    drawn = {} if pictures else {"TRAJLIB_PICTURES": "off"}
+    asyncio.run(client.async_execute(env={**os.environ, "PYTHONHASHSEED": "0", **drawn}, stderr=stderr))
     for cell, metadata in zip(notebook.cells, cell_metadata, strict=True):
         cell.metadata = NotebookNode(metadata)
         if cell.cell_type == "code":

@@ -116,7 +116,7 @@ def executed(name: str, text: str, root: Path = ROOT) -> tuple[list[dict], list[
     with tempfile.TemporaryDirectory() as folder:
         copy, made = Path(folder, name), Path(folder, "executed.ipynb")
         copy.write_text(text, encoding="utf-8")
-        notebook = execute_notebooks.execute(copy)
+        notebook = execute_notebooks.execute(copy, pictures=False)
         made.write_text(json.dumps(notebook), encoding="utf-8")
         return findings(made), read_by(notebook, root)
 

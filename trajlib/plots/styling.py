@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import struct
 import sys
 from typing import Any
@@ -92,7 +93,12 @@ def _saved(figure: Figure, sharpness: float = SHARPNESS, **how) -> bytes:
 
 
 def in_notebook(figure: Figure) -> tuple[str, dict[str, Any]]:
-    """What a notebook keeps of a figure: the picture, the size at which it is shown, and the narrow version for the book."""
+    """What a notebook keeps of a figure: the picture, the size at which it is shown, and the narrow version for the book.
+
+    With TRAJLIB_PICTURES=off in the environment nothing is drawn, for runs of a chapter whose pictures nobody looks at.
+    """
+    if os.environ.get("TRAJLIB_PICTURES") == "off":
+        return "", {}
     wide = _saved(figure, bbox_inches="tight")
     width, height = (round(side / SHARPNESS) for side in struct.unpack(">II", wide[16:24]))
     shown: dict[str, Any] = {"width": width, "height": height}
