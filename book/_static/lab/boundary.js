@@ -100,14 +100,14 @@ trajlab.define(function boundary(trajlab) {
   }
 
   /** Worker number `turn` of `of` computes its share of a picture, coarse blocks first: block [pixel, side] for each result. */
-  function* picture({ turn = 0, of = 1, ...view }) {
+  function* picture({ turn = 0, of = 1, coarsest = COARSEST, ...view }) {
     const { pixels: n, steps } = view, { at } = axes(view);
     function* points() {
       let place = 0;
-      for (let side = COARSEST; side >= 1; side /= 2)
+      for (let side = coarsest; side >= 1; side /= 2)
         for (let row = 0; row < n; row += side)
           for (let column = 0; column < n; column += side) {
-            if (side < COARSEST && row % (2 * side) === 0 && column % (2 * side) === 0) continue; // done before
+            if (side < coarsest && row % (2 * side) === 0 && column % (2 * side) === 0) continue; // done before
             if (place++ % of === turn) yield [...at(row, column), [row * n + column, side]];
           }
     }
