@@ -16,12 +16,12 @@ trajlab.define(function explorer(trajlab) {
   };
   /** Where each condition is seen whole. */
   const HOME = {
-    tanh: { x: 1.5, y: 2, width: 8 },
-    relu: { x: 1, y: 1.5, width: 8 },
-    identity: { x: 1, y: 1, width: 8 },
-    minibatch: { x: 1.5, y: 2, width: 8 },
-    single: { x: 1.5, y: 2, width: 8 },
-    offset: { x: 1, y: 0, width: 6 },
+    tanh: { x: 2.5, y: 1.2, width: 6 },
+    relu: { x: 1.2, y: 0.9, width: 4 },
+    identity: { x: 0.7, y: 0.9, width: 4 },
+    minibatch: { x: 3, y: 0.8, width: 5 },
+    single: { x: 1.4, y: 1.3, width: 4 },
+    offset: { x: 1.2, y: 0, width: 3 },
   };
   const TOUR = [
     ["all of it", HOME.tanh],
@@ -127,15 +127,19 @@ trajlab.define(function explorer(trajlab) {
 
     // Where the reader is
 
+    /** The reader's move: rounded to a hundredth of a pixel, so that links stay short. */
     go({ x, y, width }) {
-      const [narrow, n] = [Math.min(WIDEST, Math.max(NARROWEST, width)), Number(this.values.pixels)];
-      const digits = Math.min(18, Math.max(2, Math.ceil(-Math.log10(narrow / n)) + 2)); // a hundredth of a pixel
+      const narrow = Math.min(WIDEST, Math.max(NARROWEST, width));
+      const digits = Math.min(18, Math.max(2, Math.ceil(-Math.log10(narrow / Number(this.values.pixels))) + 2));
       const short = (value) => Math.min(12, Math.max(-12, Number(value.toFixed(digits))));
-      Object.assign(this.values, { x: short(x), y: short(y), width: Number(narrow.toPrecision(4)) });
-      for (const name of ["x", "y", "width"]) this.fields.get(name).show();
+      this.put({ x: short(x), y: short(y), width: Number(narrow.toPrecision(4)) });
       this.message.textContent = "";
       this.restart();
-      this.redraw();
+    }
+
+    put(values) {
+      Object.assign(this.values, values);
+      for (const { show } of this.fields.values()) show();
     }
 
     get size() {
@@ -154,33 +158,22 @@ trajlab.define(function explorer(trajlab) {
       this.go({ x: x + across * (width - narrow), y: y + up * (width - narrow), width: narrow });
     }
 
+    /** A place of the tour: of the first condition, as long as the pictures that it was chosen by. */
     visit(place) {
-      this.values.condition = "tanh";
-      for (const [name, value] of Object.entries({ steps: 500, seed: 0 })) this.values[name] = value;
-      for (const { show } of this.fields.values()) show();
-      Object.assign(this.values, place);
-      this.fields.get("x").show();
-      this.fields.get("y").show();
-      this.fields.get("width").show();
-      this.restart();
-      this.redraw();
-      trajlab.writeAddress(this);
+      this.put({ condition: "tanh", steps: 500, seed: 0, ...place });
+      this.changed();
     }
 
     /** Another condition begins with all of its plane. */
     set(name, given) {
-      const before = this.values.condition;
-      if (name !== "condition" || !HOME[given] || given === before) return super.set(name, given);
-      Object.assign(this.values, HOME[given]);
-      for (const one of ["x", "y", "width"]) this.fields.get(one).show();
+      if (name === "condition" && HOME[given] && given !== this.values.condition) this.put(HOME[given]);
       super.set(name, given);
     }
 
     assign(text) {
       const before = this.values.condition;
       super.assign(text);
-      if (this.values.condition !== before && !/(^|,)(x|y|width):/.test(text)) Object.assign(this.values, HOME[this.values.condition]);
-      for (const { show } of this.fields.values()) show();
+      if (this.values.condition !== before && !/(^|,)(x|y|width):/.test(text)) this.put(HOME[this.values.condition]);
     }
 
     restart() {
@@ -197,12 +190,11 @@ trajlab.define(function explorer(trajlab) {
     tellPlace() {
       const { x, y, width, condition } = this.values, deep = Math.log10(HOME[condition].width / width);
       const { across, up } = axes(this.view), same = (values) => values.some((value, i) => i && value === values[i - 1]);
-      this.ground = same(across) || same(up);
       this.depth.textContent = `depth ${deep.toFixed(1).replace("-", "−")} decades`;
       const digits = Math.min(17, Math.max(2, Math.ceil(-Math.log10(width)) + 2));
       const second = CONDITIONS[condition].offset ? "offset" : "log₁₀ η₁";
       const names = CONDITIONS[condition].offset ? "log₁₀ η, of both layers," : "log₁₀ η₀";
-      const end = this.ground ? " Here float64 ends: neighbouring pixels have the same learning rate." : "";
+      const end = same(across) || same(up) ? " Here float64 ends: neighbouring pixels have the same learning rate." : "";
       const shown = (value) => value.toFixed(digits).replace("-", "−");
       this.where.textContent = `→ ${names} = ${shown(x)}, ↑ ${second} = ${shown(y)} in the middle, ${pretty(width)} decades wide.${end}`;
       this.scale.textContent = `${pretty(width / 4, 2)} decades`;
@@ -364,8 +356,8 @@ trajlab.define(function explorer(trajlab) {
       const { outcome, endedAt, last, rate: [one, two], offset } = this.track, { steps, condition } = this.values;
       const at = CONDITIONS[condition].offset ? `η = ${pretty(one)}, offset ${pretty(offset)}` : `η₀ = ${pretty(one)}, η₁ = ${pretty(two)}`;
       if (outcome === -1) return `At ${at} training ends at step ${endedAt}: the loss is more than a million times the first one, or no number.`;
-      const mean = `the mean of the last 20 of ${steps + 1} losses is ${pretty(last, 2)} times the first`;
-      return outcome === 1 ? `At ${at} training converges: ${mean}.` : `At ${at} training neither converges nor ends: ${mean}.`;
+      const mean = `the mean of the last 20 of its ${(steps + 1).toLocaleString("en")} losses is ${pretty(last, 2)} times the first`;
+      return outcome === 1 ? `At ${at} training converges in the paper’s sense: ${mean}.` : `At ${at} training neither converges nor ends: ${mean}.`;
     }
 
     // To take along
