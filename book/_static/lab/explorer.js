@@ -23,12 +23,14 @@ trajlab.define(function explorer(trajlab) {
     single: { x: 1.4, y: 1.3, width: 4 },
     offset: { x: 1.2, y: 0, width: 3 },
   };
+  /** Found by zooming into the boundary, by eye; the last one is the tile whose bits the tests compare. */
+  const DEEP = { x: 1, y: 1.654127021979156 };
   const TOUR = [
     ["all of it", HOME.tanh],
-    ["the edge", { x: 1, y: 1.654, width: 0.5 }],
-    ["10⁻³", { x: 1, y: 1.654127, width: 1e-3 }],
-    ["10⁻⁶", { x: 1, y: 1.654127022, width: 1e-6 }],
-    ["10⁻¹⁰", { x: 1, y: 1.654127021979156, width: 1e-10 }],
+    ["the edge", { x: 1, y: 1.654, width: 0.03 }],
+    ["10⁻³ wide", { ...DEEP, width: 1e-3 }],
+    ["10⁻⁶ wide", { ...DEEP, width: 1e-6 }],
+    ["10⁻¹⁰ wide", { ...DEEP, width: 1e-10 }],
   ];
 
   class BoundaryExplorer extends trajlab.Panel {
@@ -45,7 +47,7 @@ trajlab.define(function explorer(trajlab) {
         { key: "condition", label: "network and training", value: "tanh", choices: Object.entries(WORDS) },
         { key: "steps", label: "steps", value: 500, min: 20, max: 5000, integer: true, exactOnly: true },
         { key: "pixels", label: "pixels along a side", value: "256", choices: ["64", "128", "256", "512", "1024"].map((n) => [n, n]) },
-        { key: "seed", label: "seed of data and weights", value: 0, min: 0, max: 999999, integer: true, exactOnly: true },
+        { key: "seed", label: "seed", value: 0, min: 0, max: 999999, integer: true, exactOnly: true },
       ];
     }
 
