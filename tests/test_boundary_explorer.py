@@ -3,15 +3,21 @@
 import base64
 import hashlib
 import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import plain_pictures as plain
 import pytest
 from laboratory import BYTES, floats
+from laboratory import LAB as LAB_FILES
 
 import trajlib as tl
 from trajlib.boundary import box_counting_dimension, draw, edges, rates
 from trajlib.optimisers.batches import Batches
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+import write_poster
 
 LAB = "document.querySelector('boundary-explorer')"
 HIDDEN = "<boundary-explorer hidden></boundary-explorer>"
@@ -76,8 +82,12 @@ def test_a_deep_tile_has_the_bits_of_the_library(open_page):
     assert sorted(sides, reverse=True)[:4] == [16, 8, 8, 8] and len(sides) == 256
     # coarse before fine: while one network of the two side by side is on its way, the other may be several pixels ahead
     assert all(sum(later > side for later in sides[k:]) <= 1 for k, side in enumerate(sides))
-    view["y"] += 1e-15
-    assert tile(page, view | {"pixels": 4})[0].tobytes() != tile(page, view | {"pixels": 4, "y": 1.65})[0].tobytes()
+    # the comparison can fail: with another last digit of a coefficient the bits differ
+    small = view | {"pixels": 3, "steps": 60}
+    before = tile(page, small)[0].tobytes()
+    assert before == upright(library(small).value).tobytes()
+    page.evaluate("() => { trajlab.arithmetic.exponential[5] *= 1 + 1e-6; }")
+    assert tile(page, small)[0].tobytes() != before
 
 
 def test_every_condition_has_the_bits_of_the_library_with_vectors_and_without(open_page):
@@ -89,6 +99,7 @@ def test_every_condition_has_the_bits_of_the_library_with_vectors_and_without(op
             offset = condition == "offset"
             view = {"condition": condition, "seed": 3, "steps": 30, "pixels": 7, "x": 1.3, "y": 0.1 if offset else 1.4}
             view |= {"width": 1.5 if offset else 4.0}
+            assert page.evaluate("(view) => trajlab.boundary.network(view).vectors", view) is not without
             value, outcome, _ = tile(page, view)
             want = library(view)
             assert value.tobytes() == upright(want.value).tobytes(), condition
@@ -187,6 +198,24 @@ def test_hands_move_the_picture(open_page):
     assert place(page)[2] == width / 2
     page.get_by_role("button", name="all of it").first.click()
     assert place(page) == [*home, width]
+
+    tour = page.locator("boundary-explorer .tour button")
+    assert tour.count() == 5
+    tour.last.click()
+    assert place(page) == [1, 1.654127021979156, 1e-10] and tour.last.get_attribute("aria-pressed") == "true"
+    assert page.locator("boundary-explorer .depth").inner_text() == "depth 10.8 decades"
+
+
+def test_the_colours_are_those_of_the_poster(open_page):
+    page = open_page(HIDDEN)
+    rng = np.random.default_rng(0)
+    outcome = rng.choice([-2, -1, 0, 1], 300)
+    value = np.where(outcome == 1, -1.0, 1.0) * rng.integers(1, 60, 300)  # with equal ones
+    script = """([value, outcome]) => { const pixels = new Uint8ClampedArray(4 * value.length);
+        trajlab.palette.paint(pixels, { value, outcome, source: value.map((_, i) => (outcome[i] > -2 ? i : -1)) }); return [...pixels]; }"""
+    got = np.array(page.evaluate(script, [value.tolist(), outcome.tolist()])).reshape(300, 4)
+    want = write_poster.paint(value, outcome, (LAB_FILES / "palette.js").read_text(encoding="utf-8"))
+    assert np.array_equal(got[:, :3], want) and np.array_equal(got[:, 3] > 0, outcome > -2)
 
 
 def test_two_fingers_and_the_page_below_a_picture_without_focus(open_page):

@@ -33,6 +33,9 @@ trajlab.define(function explorer(trajlab) {
     ["10⁻¹⁰ wide", { ...DEEP, width: 1e-10 }],
   ];
 
+  const HINT = "Drag it; press it, then turn the wheel, or pinch; double click: four times deeper. The ring follows the pointer.";
+  const KEYS = "Arrow keys move, plus and minus zoom, 0 shows all of it.";
+
   class BoundaryExplorer extends trajlab.Panel {
     get name() {
       return "boundary";
@@ -73,11 +76,11 @@ trajlab.define(function explorer(trajlab) {
       this.pauseButton = this.button("Pause", () => this.worker && this.pause(!this.paused));
       this.toured = TOUR.map(([name, place]) => [place, this.button(name, () => this.visit(place))]);
       const view = this.picture(), node = (kind, ...children) => element("div", { class: kind }, ...children);
-      const chart = this.figure({ key: "loss", caption: `${key("blue", "<b>Loss of one network</b>")}, step by step; ${key("pale", "its first loss")}` });
+      const chart = this.figure({ key: "loss", caption: `${key("blue", "<b>Loss of one network</b>")}, the one in the ring; dashed: its first` });
       const some = (...names) => names.map((name) => this.fields.get(name).node);
       root.append(
         ...styles,
-        node("stage", node("left", view, this.where), node("side", chart, this.fate, this.legend(), this.result)),
+        node("stage", node("left", view, this.where, element("p", { class: "how" }, `${HINT} ${KEYS}`)), node("side", chart, this.fate, this.legend(), this.result)),
         element("div", { class: "buttons tour", role: "group", "aria-label": "places to see" }, ...this.toured.map(([, button]) => button)),
         node("controls", ...some("condition", "steps", "pixels", "seed")),
         element("details", {}, element("summary", {}, "The exact place"), node("controls", ...some("x", "y", "width"))),
@@ -93,7 +96,7 @@ trajlab.define(function explorer(trajlab) {
     /** The canvas, with what lies on it. */
     picture() {
       const canvas = (this.canvases.picture = element("canvas", { tabindex: "0", role: "application" }));
-      this.label("picture", "Picture of two learning rates: where training converges, and where it does not.");
+      this.label("picture", `Picture of two learning rates: where training converges, and where it does not. ${KEYS}`);
       const acts = {
         pan: (dx, dy) => this.pan(dx, dy),
         zoom: (factor, x, y) => this.zoom(factor, x, y),
@@ -251,11 +254,14 @@ trajlab.define(function explorer(trajlab) {
       }
       this.data.left -= found.length;
       this.painted = false;
+      this.redraw(); // also for those who want no motion: this is not what they mean
     }
 
     /** The dimension of what is seen. */
     finish() {
-      const { outcome, view: { pixels: n } } = this.data, mask = trajlab.edges(outcome.map((one) => Number(one === 1)), n);
+      const { outcome, view: { pixels: n } } = this.data, converged = outcome.map((one) => Number(one === 1)), mask = trajlab.edges(converged, n);
+      const share = Math.round((100 * converged.reduce((sum, one) => sum + one, 0)) / outcome.length);
+      this.label("picture", `Picture of two learning rates: training converges at ${share} % of its pixels. ${KEYS}`);
       const found = (this.data.boxes = trajlab.boxCounting(mask, n - 1));
       const why = n < FEWEST ? `it takes ${FEWEST} pixels along a side` : "its boxes have no common slope";
       this.result.textContent = !mask.includes(1)

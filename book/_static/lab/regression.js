@@ -2,7 +2,7 @@
    training.js does for one network at a time, with the same bits, ten times as fast. No biases, a learning rate for each layer, all samples
    or minibatches, and an offset that is added to the first layer after every step. */
 trajlab.define(function regression(trajlab) {
-  /** { put(lane, w, rates, offset), step(t), losses }: `step` leaves the losses before it in `losses`, one a lane.
+  /** { vectors, put(lane, w, rates, offset), step(t), losses }: `step` leaves the losses before it in `losses`, one a lane.
 
       sizes: [inputs, hidden]. x, y: one row a sample. scale: what the products of each layer are multiplied by. batches: for each step the
       samples, in their order, all equally many; or null. Throws where the browser has no vectors. */
@@ -80,6 +80,7 @@ trajlab.define(function regression(trajlab) {
     const losses = memory.subarray(KEPT / 8, KEPT / 8 + 2);
 
     return {
+      vectors: true,
       losses,
       put(lane, w, rates, offset = 0.0) {
         memory[OFFSET / 8 + lane] = offset;
@@ -110,6 +111,7 @@ trajlab.define(function regression(trajlab) {
       for (let p = 0; p < d * h; p++) w[p] = w[p] + offset;
     };
     return {
+      vectors: false,
       losses,
       put(lane, w, rates, offset = 0.0) {
         lanes[lane] = { w: Float64Array.from(w), rates, offset };
