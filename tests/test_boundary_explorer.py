@@ -243,6 +243,31 @@ def test_two_fingers_and_the_page_below_a_picture_without_focus(open_page):
     assert width == pytest.approx(2, rel=0.01) and [x, y] == pytest.approx([1.5, 2], abs=0.05)
 
 
+# what is left of linear red, green and blue (Machado, Oliveira, Fernandes 2009, severity 1)
+VISION = {
+    "all three": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "no red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "no green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "no blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+TO_XYZ = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_no_colour_of_one_side_is_taken_for_one_of_the_other(vision):
+    def seen(colours):
+        c = colours / 255
+        linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ np.array(VISION[vision]).T
+        x, y, z = np.cbrt(np.maximum(np.clip(linear, 0, 1) @ np.array(TO_XYZ).T / [0.9505, 1.0, 1.089], 1e-3)).T
+        return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)  # CIELAB
+
+    sides = write_poster.ramps((LAB_FILES / "palette.js").read_text(encoding="utf-8")).values()
+    one, other = map(seen, sides)
+    assert np.linalg.norm(one[:, None] - other[None], axis=2).min() > 25  # 2 is just seen
+    for side in (one, other):
+        assert (np.diff(side[::16, 0]) > 0).all()  # lighter towards the boundary
+
+
 def test_a_link_leads_back_and_a_new_view_drops_the_old_work(open_page, tmp_path):
     body = (
         '<a class="tl-set" href="#boundary=condition:relu">relu</a>'

@@ -27,7 +27,7 @@ trajlab.define(function explorer(trajlab) {
   const DEEP = { x: 1, y: 1.654127021979156 };
   const TOUR = [
     ["all of it", HOME.tanh],
-    ["the edge", { x: 1, y: 1.654, width: 0.03 }],
+    ["the edge", { x: 1.002, y: 1.6535, width: 0.045 }],
     ["10⁻³ wide", { ...DEEP, width: 1e-3 }],
     ["10⁻⁶ wide", { ...DEEP, width: 1e-6 }],
     ["10⁻¹⁰ wide", { ...DEEP, width: 1e-10 }],
@@ -47,7 +47,7 @@ trajlab.define(function explorer(trajlab) {
         { key: "x", label: "x, log₁₀ of the first layer's rate", value: HOME.tanh.x, ...place },
         { key: "y", label: "y, log₁₀ of the second layer's rate", value: HOME.tanh.y, ...place },
         { key: "width", label: "width, decades", value: HOME.tanh.width, min: NARROWEST, max: WIDEST, exactOnly: true },
-        { key: "condition", label: "network and training", value: "tanh", choices: Object.entries(WORDS) },
+        { key: "condition", label: "training", value: "tanh", choices: Object.entries(WORDS) },
         { key: "steps", label: "steps", value: 500, min: 20, max: 5000, integer: true, exactOnly: true },
         { key: "pixels", label: "pixels along a side", value: "256", choices: ["64", "128", "256", "512", "1024"].map((n) => [n, n]) },
         { key: "seed", label: "seed", value: 0, min: 0, max: 999999, integer: true, exactOnly: true },
@@ -226,7 +226,6 @@ trajlab.define(function explorer(trajlab) {
         side: new Uint8Array(n * n).fill(255),
         left: n * n,
       });
-      this.began = performance.now();
     }
 
     take() {

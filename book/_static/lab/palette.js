@@ -1,11 +1,12 @@
 /* The colours of trainability: blues where training converges, warm ones where it does not; light at the boundary, dark far from it.
 
    Within a side the colours follow the rank of a pixel's value among those of the view, so that a picture at any depth has all of them.
-   Blue against orange, both ordered by lightness, is told apart with any kind of colour vision. tools/write_poster.py reads the colours. */
+   Both sides are ordered by lightness, and no colour of one is taken for one of the other with any kind of colour vision (the tests compare
+   all pairs). tools/write_poster.py reads the colours. */
 trajlab.define(function palette(trajlab) {
   // from far from the boundary up to it
-  const CONVERGES = ["#050d26", "#0a2350", "#11488a", "#2480bd", "#6bbfe3", "#d3f1f6"];
-  const ENDS = ["#21060f", "#57101f", "#9c2a1b", "#d95d1e", "#f5a63c", "#fff0bd"];
+  const CONVERGES = ["#071a45", "#0d3270", "#165aa5", "#2f8dc9", "#78c5e6", "#cfeff8"];
+  const ENDS = ["#42060f", "#761620", "#b0331a", "#de6620", "#f6a83c", "#ffd575"];
   const SHADES = 256;
 
   /** Colours of shades 0 to 255, three bytes each. */
