@@ -56,7 +56,7 @@ trajlab.define(function boxes(trajlab) {
     const counts = sizes.map((size) => count(mask, n, side, size)), x = sizes.map(Math.log), y = counts.map(Math.log);
     const found = counts.every((one) => one > 0) ? straight(x, y) : null;
     if (!found) return { sizes, counts, resolved: false };
-    const inside = Array.from({ length: found.stop - 1 - found.start }, (_, i) => (y[found.start + i] - y[found.start + i + 1]) / Math.log(sizes[found.start + i + 1] / sizes[found.start + i]));
+    const steps = x.slice(1).map((value, i) => (y[i] - y[i + 1]) / (value - x[i])), inside = steps.slice(found.start, found.stop - 1);
     const k = inside.length, middle = mean(inside), place = inside.map((_, i) => i / (k - 1) - 0.5);
     const spread = Math.sqrt(inside.reduce((sum, one) => sum + (one - middle) ** 2, 0) / (k - 1));
     const drift = place.reduce((sum, p, i) => sum + p * inside[i], 0) / place.reduce((sum, p) => sum + p * p, 0);

@@ -35,6 +35,7 @@ trajlab.define(function explorer(trajlab) {
 
   const HINT = "Drag it; press it, then turn the wheel, or pinch; double click: four times deeper. The ring follows the pointer.";
   const KEYS = "Arrow keys move, plus and minus zoom, 0 shows all of it.";
+  const GENERAL = `Picture of two learning rates: where training converges, and where it does not. ${KEYS}`;
 
   class BoundaryExplorer extends trajlab.Panel {
     get name() {
@@ -77,10 +78,10 @@ trajlab.define(function explorer(trajlab) {
       this.toured = TOUR.map(([name, place]) => [place, this.button(name, () => this.visit(place))]);
       const view = this.picture(), node = (kind, ...children) => element("div", { class: kind }, ...children);
       const chart = this.figure({ key: "loss", caption: `${key("blue", "<b>Loss of one network</b>")}, the one in the ring; dashed: its first` });
-      const some = (...names) => names.map((name) => this.fields.get(name).node);
+      const how = element("p", { class: "how" }, `${HINT} ${KEYS}`), some = (...names) => names.map((name) => this.fields.get(name).node);
       root.append(
         ...styles,
-        node("stage", node("left", view, this.where, element("p", { class: "how" }, `${HINT} ${KEYS}`)), node("side", chart, this.fate, this.legend(), this.result)),
+        node("stage", node("left", view, this.where, how), node("side", chart, this.fate, this.legend(), this.result)),
         element("div", { class: "buttons tour", role: "group", "aria-label": "places to see" }, ...this.toured.map(([, button]) => button)),
         node("controls", ...some("condition", "steps", "pixels", "seed")),
         element("details", {}, element("summary", {}, "The exact place"), node("controls", ...some("x", "y", "width"))),
@@ -96,7 +97,7 @@ trajlab.define(function explorer(trajlab) {
     /** The canvas, with what lies on it. */
     picture() {
       const canvas = (this.canvases.picture = element("canvas", { tabindex: "0", role: "application" }));
-      this.label("picture", `Picture of two learning rates: where training converges, and where it does not. ${KEYS}`);
+      this.label("picture", GENERAL);
       const acts = {
         pan: (dx, dy) => this.pan(dx, dy),
         zoom: (factor, x, y) => this.zoom(factor, x, y),
@@ -231,6 +232,7 @@ trajlab.define(function explorer(trajlab) {
     take() {
       this.under = this.data ? { sheet: this.composed(this.sheet.width), view: this.view } : null;
       super.take();
+      this.label("picture", GENERAL);
       this.sheet = element("canvas", { width: this.data.view.pixels, height: this.data.view.pixels });
       this.image = this.sheet.getContext("2d").createImageData(this.sheet.width, this.sheet.height);
       this.painted = false;
