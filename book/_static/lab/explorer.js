@@ -67,7 +67,6 @@ trajlab.define(function explorer(trajlab) {
       this.prepare();
       this.fields = new Map(this.controls().map((control) => [control.key, this.field(control)]));
       this.spot = [0.5, 0.5]; // of the network that is followed, from the left and from the top
-      this.sheet = element("canvas");
       const text = (kind, more = {}) => element("p", { class: kind, ...more });
       [this.message, this.result] = [text("message", { role: "status" }), text("result", { "aria-live": "polite" })];
       [this.progress, this.where, this.fate] = [text("progress"), text("where"), text("fate", { "aria-live": "polite" })];
@@ -202,8 +201,10 @@ trajlab.define(function explorer(trajlab) {
       const names = CONDITIONS[condition].offset ? "log₁₀ η, of both layers," : "log₁₀ η₀";
       const end = same(across) || same(up) ? " Here float64 ends: neighbouring pixels have the same learning rate." : "";
       const shown = (value) => value.toFixed(digits).replace("-", "−");
-      this.where.textContent = `→ ${names} = ${shown(x)}, ↑ ${second} = ${shown(y)} in the middle, ${pretty(width)} decades wide.${end}`;
-      this.scale.textContent = `${pretty(width / 4, 2)} decades`;
+      const decades = (value, digits) => `${pretty(value, digits)} ${value === 1 ? "decade" : "decades"}`;
+      const high = CONDITIONS[condition].offset ? `, the offset ${pretty(width)} high` : "";
+      this.where.textContent = `→ ${names} = ${shown(x)}, ↑ ${second} = ${shown(y)} in the middle, ${decades(width)} wide${high}.${end}`;
+      this.scale.textContent = decades(width / 4, 2);
       for (const [place, button] of this.toured || []) {
         const here = Object.entries(place).every(([name, value]) => this.values[name] === value) && condition === "tanh";
         button.setAttribute("aria-pressed", String(here));
@@ -217,43 +218,22 @@ trajlab.define(function explorer(trajlab) {
     // The picture
 
     start() {
-      const { view } = this, n = view.pixels;
-      this.run("boundary", { ...view, coarsest: COARSEST * Math.max(1, n / 256) }, {
-        view,
-        value: new Float64Array(n * n).fill(NaN),
-        outcome: new Int8Array(n * n).fill(-2),
-        endedAt: new Int32Array(n * n).fill(-1),
-        source: new Int32Array(n * n).fill(-1), // in whose colour a pixel is shown, and how wide the block is that it lies in
-        side: new Uint8Array(n * n).fill(255),
-        left: n * n,
-      });
+      const { view } = this;
+      this.run("boundary", { ...view, coarsest: COARSEST * Math.max(1, view.pixels / 256) }, trajlab.sheet.blank(view));
     }
 
+    /** What has been seen of the new view so far lies under its own picture until that is there. */
     take() {
-      this.under = this.data ? { sheet: this.composed(this.sheet.width), view: this.view } : null;
+      const { canvas } = this.sheet || {};
+      this.under = canvas ? { canvas: this.composed(element("canvas"), canvas.width), view: this.view } : null;
       super.take();
-      this.label("picture", GENERAL);
-      this.sheet = element("canvas", { width: this.data.view.pixels, height: this.data.view.pixels });
-      this.image = this.sheet.getContext("2d").createImageData(this.sheet.width, this.sheet.height);
+      this.sheet = trajlab.sheet.canvasOf(this.data);
       this.painted = false;
+      this.label("picture", GENERAL);
     }
 
     receive({ found }) {
-      const { value, outcome, endedAt, source, side, view: { pixels: n } } = this.data;
-      for (const { name: [pixel, width], ...one } of found) {
-        value[pixel] = one.value;
-        outcome[pixel] = one.outcome;
-        endedAt[pixel] = one.endedAt;
-        const row = Math.floor(pixel / n), column = pixel % n;
-        for (let i = row; i < Math.min(n, row + width); i++)
-          for (let j = column; j < Math.min(n, column + width); j++) {
-            const p = i * n + j;
-            if (side[p] < width) continue;
-            side[p] = width;
-            source[p] = pixel;
-          }
-      }
-      this.data.left -= found.length;
+      trajlab.sheet.add(this.data, found);
       this.painted = false;
       this.redraw(); // also for those who want no motion: this is not what they mean
     }
@@ -272,43 +252,16 @@ trajlab.define(function explorer(trajlab) {
           : `Dimension of the boundary in this view: not resolved at this size; ${why}.`;
     }
 
-    recolour() {
-      super.recolour();
-      this.painted = false;
-    }
-
-    paint() {
-      if (this.painted || !this.data) return;
-      trajlab.palette.paint(this.image.data, this.data);
-      this.sheet.getContext("2d").putImageData(this.image, 0, 0);
+    composed(canvas, pixels) {
+      if (this.sheet && !this.painted) this.sheet.paint();
       this.painted = true;
-    }
-
-    /** A canvas of so many pixels with all that is known of the view, old and new. */
-    composed(pixels, canvas = element("canvas")) {
-      [canvas.width, canvas.height] = [pixels, pixels];
-      const pen = canvas.getContext("2d"), { x, y, width } = this.values;
-      pen.fillStyle = "#0b1322";
-      pen.fillRect(0, 0, pixels, pixels);
-      const layers = [this.under, this.data && { sheet: this.sheet, view: this.data.view }].filter(Boolean);
-      this.paint();
-      for (const { sheet, view } of layers) {
-        const large = view.width / width;
-        if (large > 1e4 || large < 1e-4) continue;
-        const left = 0.5 + (view.x - x - view.width / 2) / width, top = 0.5 + (y - view.y - view.width / 2) / width;
-        const alike = ["condition", "steps", "seed"].every((name) => view[name] === this.values[name]);
-        pen.globalAlpha = alike ? 1 : 0.35;
-        pen.imageSmoothingEnabled = large * pixels < 3 * sheet.width;
-        pen.drawImage(sheet, left * pixels, top * pixels, large * pixels, large * pixels);
-      }
-      pen.globalAlpha = 1;
-      return canvas;
+      return trajlab.sheet.compose(canvas, pixels, this.view, [this.under, this.sheet].filter(Boolean));
     }
 
     render() {
       const canvas = this.canvases.picture, size = canvas.clientWidth;
       if (!size) return;
-      this.composed(Math.round(size * (window.devicePixelRatio || 1)), canvas);
+      this.composed(canvas, Math.round(size * (window.devicePixelRatio || 1)));
       const pen = canvas.getContext("2d"), unit = canvas.width / size, [u, v] = this.spot.map((part) => part * canvas.width);
       for (const [colour, width] of [["#000000", 3.5], ["#ffffff", 1.5]]) {
         pen.strokeStyle = colour;
@@ -386,8 +339,8 @@ trajlab.define(function explorer(trajlab) {
     downloadPicture() {
       if (!this.data) return void (this.message.textContent = "There is nothing to download yet.");
       const { ran, complete } = this.data;
-      this.paint();
-      this.sheet.toBlob((blob) => {
+      this.sheet.paint();
+      this.sheet.canvas.toBlob((blob) => {
         const address = URL.createObjectURL(blob), name = `${this.part}-${this.state(ran).replace(/[:,]/g, "_")}${complete ? "" : "_unfinished"}.png`;
         element("a", { href: address, download: name }).click();
         setTimeout(() => URL.revokeObjectURL(address), 10000);

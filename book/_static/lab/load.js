@@ -21,7 +21,7 @@
     "curve-lead": { worker: ["flow"], page: ["dmft", "curve"] },
     "boundary-explorer": {
       worker: ["activations", "perceptron", "optimisers", "training", "regression", "boundary"],
-      page: ["palette", "boxes", "movable", "explorer"],
+      page: ["palette", "sheet", "boxes", "movable", "explorer"],
     },
   };
   const here = new URL(document.currentScript.src); // with the version of the whole folder, which tools/finish_pages.py gives it
