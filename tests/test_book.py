@@ -62,7 +62,7 @@ def test_nothing_to_be_read_comes_from_elsewhere(html):
 def test_laboratories_are_on_the_pages(html):
     parsed = pages(html)
     found = {
-        name: {lab.name: lab for lab in page.find_all(re.compile("-(lab|check|lead)$"))}
+        name: {lab.name: lab for lab in page.find_all(re.compile("-(lab|check|lead|explorer)$"))}
         for name, page in parsed.items()
     }
     told = {name: set(contents.needs(ROOT / "book" / f"{name}.md").labs) for name in found}

@@ -16,6 +16,12 @@ trajlab.define(function engine(trajlab) {
   const L0 = 0.666666666666667, L1 = 0.3999999999989884, L2 = 0.2857142862627703, L3 = 0.2222221108559742;
   const L4 = 0.18182892707808077, L5 = 0.15331602581588175, L6 = 0.14617920016134425;
 
+  const arithmetic = { // for those who build modules of it
+    exponential: [E0, E1, E2, E3, E4, E5, E6, E7, E8, E9, E10],
+    logarithm: [L0, L1, L2, L3, L4, L5, L6],
+    reduction: { INVERSE_LN2, LN2_HIGH, LN2_LOW, ROUNDER, SQRT2 },
+  };
+
   const POWERS = new Float64Array(2046); // 2**(i - 1022), exactly
   POWERS[1022] = 1.0;
   for (let i = 1023; i < 2046; i++) POWERS[i] = POWERS[i - 1] * 2.0;
@@ -206,9 +212,8 @@ trajlab.define(function engine(trajlab) {
 
     function vectorised() {
       try {
-        const [exponential, logarithm] = [[E0, E1, E2, E3, E4, E5, E6, E7, E8, E9, E10], [L0, L1, L2, L3, L4, L5, L6]];
-        const reduction = { INVERSE_LN2, LN2_HIGH, LN2_LOW, ROUNDER, SQRT2 }, columns = { x: [x0, x1, x2, x3], y: [y0, y1, y2] };
-        return trajlab.descentModule({ hidden: h, activation, ...columns, divisor, decay, exponential, logarithm, reduction });
+        const columns = { x: [x0, x1, x2, x3], y: [y0, y1, y2] };
+        return trajlab.descentModule({ hidden: h, activation, ...columns, divisor, decay, ...arithmetic });
       } catch {
         return false;
       }
@@ -232,5 +237,5 @@ trajlab.define(function engine(trajlab) {
     return total;
   }
 
-  Object.assign(trajlab, { exp, expm1, log, sigmoid, tanh, column, gradientDescent, softmaxMap, l1Distance });
+  Object.assign(trajlab, { arithmetic, exp, expm1, log, sigmoid, tanh, column, gradientDescent, softmaxMap, l1Distance });
 }, true);

@@ -19,6 +19,10 @@
     "weights-lead": { worker: ["tangent"], page: ["trees", "graph", "weights"] },
     "learning-lead": { worker: ["curvature", "learn"], page: ["learning"] },
     "curve-lead": { worker: ["flow"], page: ["dmft", "curve"] },
+    "boundary-explorer": {
+      worker: ["activations", "perceptron", "optimisers", "training", "regression", "boundary"],
+      page: ["palette", "sheet", "boxes", "movable", "explorer"],
+    },
   };
   const here = new URL(document.currentScript.src); // with the version of the whole folder, which tools/finish_pages.py gives it
   const asked = new Set();

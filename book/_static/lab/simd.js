@@ -135,6 +135,19 @@ trajlab.define(function simd(trajlab) {
     };
   }
 
+  /** The functions of a module, each with one argument, under their names, and `memory`, that many bytes. */
+  function compiled(bodies, names, bytes) {
+    const module = new Uint8Array([
+      0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
+      ...section(1, [0x60, 1, I32, 0]),
+      ...section(3, ...bodies.map(() => [0])),
+      ...section(5, [0, ...unsigned(Math.ceil(bytes / 65536))]),
+      ...section(7, [...text("memory"), 2, 0], ...names.map((name, i) => [...text(name), 0, i])),
+      ...section(10, ...bodies),
+    ]);
+    return new WebAssembly.Instance(new WebAssembly.Module(module)).exports;
+  }
+
   const AT_ONCE = 1000; // losses that are kept between two looks
 
   /** The map of full-batch gradient descent on cross entropy for two networks side by side, as engine.js has it for one.
@@ -230,15 +243,7 @@ trajlab.define(function simd(trajlab) {
       gradient(false), gradient(true), write.function(move), write.function(write.repeated(step(PLAIN))),
       write.function(write.repeated([...step(WITH_LOSS), ...store(KEPT + 16, write.KEPT, load(KEPT, NOUGHT))])),
     ];
-    const module = new Uint8Array([
-      0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
-      ...section(1, [0x60, 1, I32, 0]),
-      ...section(3, ...bodies.map(() => [0])),
-      ...section(5, [0, ...unsigned(Math.ceil(end / 65536))]),
-      ...section(7, [...text("memory"), 2, 0], ...names.map((name, i) => [...text(name), 0, i])),
-      ...section(10, ...bodies),
-    ]);
-    const exported = new WebAssembly.Instance(new WebAssembly.Module(module)).exports;
+    const exported = compiled(bodies, names, end);
     const memory = new Float64Array(exported.memory.buffer), at = W / 8;
     x.forEach((column, i) => memory.set(column, X / 8 + n * i));
     y.forEach((column, k) => memory.set(column, Y / 8 + n * k));
@@ -262,5 +267,6 @@ trajlab.define(function simd(trajlab) {
     };
   }
 
-  trajlab.descentModule = descentModule;
+  const expressions = { plus, minus, times, over, below, choose, number, get, set, load, both64, store, NOUGHT };
+  Object.assign(trajlab, { descentModule, vectors: { ...expressions, writer, compiled } }); // regression.js builds another module of the same
 }, true);
