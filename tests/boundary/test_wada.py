@@ -57,5 +57,5 @@ def test_refuses_what_it_cannot_do():
         shrinking_segments(lambda p: np.zeros(len(p), dtype=int), *BOX, 10, **HOW)
     with pytest.raises(ValueError, match="shorter than float64 can tell"):
         shrinking_segments(lambda p: (p[:, 0] > 1).astype(int), [0.0], [3.0], 10, **HOW | {"halvings": 80})
-    with pytest.raises(ValueError, match="corners"):
+    with pytest.raises(ValueError, match="low must be below high"):
         shrinking_segments(newton, [1.0, 0.0], [0.0, 1.0], 10, **HOW)

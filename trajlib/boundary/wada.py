@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import _validate
 from ..results import Result
+from .uncertainty import labels_of
 
 __all__ = ["ShrinkingSegments", "shrinking_segments"]
 
@@ -81,9 +82,9 @@ def shrinking_segments(
 
     Raises
     ------
-    ValueError
-        If an argument is out of range, if fewer than ``segments`` of eight times as many random pairs of points have different
-        outcomes, or if segments have become shorter than float64 can tell.
+    TypeError, ValueError
+        If an argument has the wrong type, shape or range, if fewer than ``segments`` of eight times as many random pairs of
+        points have different outcomes, or if segments have become shorter than float64 can tell.
 
     References
     ----------
@@ -95,14 +96,19 @@ def shrinking_segments(
     >>> shrinking_segments(thirds, [0.0], [1.0], 50, halvings=6, every=3, samples=9, seed=0).three[1:]
     array([0., 0.])
     """
-    low, high = np.atleast_1d(np.asarray(low, dtype=float)), np.atleast_1d(np.asarray(high, dtype=float))
-    if low.shape != high.shape or low.ndim != 1 or not (low < high).all():
-        raise ValueError(f"low and high must be corners (d,) of a box, low below high, got {low} and {high}")
+    low, high = _corners(low, high)
     segments, halvings = _validate.count("segments", segments, 1), _validate.count("halvings", halvings, 1)
     every, samples = _validate.count("every", every, 1), _validate.count("samples", samples, 1)
-    rng, basins = np.random.default_rng(_validate.count("seed", seed)), np.asarray(basins, dtype=int)
+    basins = _validate.unmasked("basins", basins)
+    if np.ndim(basins) != 1 or (len(basins) and np.asarray(basins).dtype.kind not in "biu"):
+        raise TypeError(f"basins must be a sequence of integers, got {_validate.shown(basins)}")
+    basins = np.asarray(basins, dtype=np.int64)
+    _validate.fit_in_memory(
+        f"{segments} segments with {samples} samples", segments * (samples + 16) * len(low), "take fewer at a time"
+    )
+    rng = np.random.Generator(np.random.PCG64(_validate.count("seed", seed)))
     a, b = low + (high - low) * rng.random((2, 8 * segments, len(low)))
-    of_a, of_b = np.asarray(outcome(a)), np.asarray(outcome(b))
+    of_a, of_b = labels_of(outcome, a), labels_of(outcome, b)
     unlike = np.flatnonzero(of_a != of_b)[:segments]
     if len(unlike) < segments:
         raise ValueError(
@@ -114,7 +120,7 @@ def shrinking_segments(
         if done % every == 0:
             at = (np.arange(samples) + rng.random((segments, samples))) / samples
             points = a[:, None] + at[..., None] * (b - a)[:, None]
-            inside = np.asarray(outcome(points.reshape(-1, len(low)))).reshape(segments, samples)
+            inside = labels_of(outcome, points.reshape(-1, len(low))).reshape(segments, samples)
             seen = np.column_stack([of_a, inside, of_b])
             halved.append(done)
             three.append(np.mean([len(np.unique(row)) >= 3 for row in seen]))
@@ -122,9 +128,20 @@ def shrinking_segments(
         middle = a + 0.5 * (b - a)
         if ((middle == a).all(axis=1) | (middle == b).all(axis=1)).any():
             raise ValueError(f"segments are shorter than float64 can tell after {done} halvings; take fewer")
-        of_middle = np.asarray(outcome(middle))
+        of_middle = labels_of(outcome, middle)
         first, second = of_a != of_middle, of_middle != of_b
         left = first & (~second | (rng.random(segments) < 0.5))
         b, of_b = np.where(left[:, None], middle, b), np.where(left, of_middle, of_b)
         a, of_a = np.where(left[:, None], a, middle), np.where(left, of_a, of_middle)
     return ShrinkingSegments(np.array(halved), np.array(three), np.array(every_one), segments)
+
+
+def _corners(low, high) -> tuple[np.ndarray, np.ndarray]:
+    low, high = (np.atleast_1d(_validate.numbers_of(*pair)) for pair in (("low", low), ("high", high)))
+    if low.shape != high.shape or low.ndim != 1 or not len(low):
+        raise ValueError(f"low and high must be corners (d,) of a box, got shapes {low.shape} and {high.shape}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        sides = high - low
+    if not (np.isfinite(sides).all() and (sides > 0).all()):
+        raise ValueError(f"low must be below high, both finite, got {_validate.shown(low)} and {_validate.shown(high)}")
+    return low, high
