@@ -207,15 +207,15 @@ def main() -> None:
         "splits": [0, 1, 2, 3], "networks": 12, "rates": 9, "moments": [500, 1000, 2000],
     })  # fmt: skip
     findings.make(FOLDER, outcome_plane_weight, {
-        "rate": [4.0, 6.0], "weight": [-3.0, 3.0], "index": 0, "pixels": 256, "split": 1, "network": 0, "steps": 1000, "seed": 0,
-        "segments": 100, "halvings": 40, "every": 8, "samples": 16,
+        "rate": [4.0, 6.0], "weight": [-3.0, 3.0], "index": 0, "pixels": 128, "split": 1, "network": 0, "steps": 1000, "seed": 0,
+        "segments": 60, "halvings": 40, "every": 8, "samples": 16,
     })  # fmt: skip
     findings.make(FOLDER, outcome_plane_scale, {
-        "log_rate": [-2.0, 1.0], "log_scale": [-1.0, 1.0], "pixels": 256, "tiles": 16, "split": 0, "network": 0, "steps": 500, "seed": 0,
+        "log_rate": [-2.0, 1.0], "log_scale": [-1.0, 1.0], "pixels": 192, "tiles": 16, "split": 0, "network": 0, "steps": 500, "seed": 0,
     })  # fmt: skip
     few = common | {"splits": [0, 1, 2], "networks": 8, "rates": 4, "moments": [500], "scales": [1e-6, 1e-3, 1e-2]}
     findings.make(FOLDER, outcome_pairs_tanh, few | {"rates": 8})
-    findings.make(FOLDER, outcome_pairs_digits, few | {"images": 200, "rates": 3})
+    findings.make(FOLDER, outcome_pairs_digits, few | {"images": 200, "networks": 6, "rates": 2})
 
 
 if __name__ == "__main__":
