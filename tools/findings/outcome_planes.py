@@ -126,6 +126,12 @@ def outcome_pairs(bands, splits, networks, rates, moments, scales, change, seed)
     return of_pairs(NET, tasks, bands, networks, rates, moments, scales, change, seed, True)
 
 
+def outcome_pairs_again(bands, splits, networks, rates, moments, scales, change, seed):
+    """The same with other networks, rates and splits."""
+    tasks = [tl.iris(split_seed=split) for split in splits]
+    return of_pairs(NET, tasks, bands, networks, rates, moments, scales, change, seed, True)
+
+
 def outcome_pairs_tanh(bands, splits, networks, rates, moments, scales, change, seed):
     """The same with tanh units."""
     tasks = [tl.iris(split_seed=split) for split in splits]
@@ -211,10 +217,12 @@ def main() -> None:
         "segments": 60, "halvings": 40, "every": 8, "samples": 16,
     })  # fmt: skip
     findings.make(FOLDER, outcome_plane_scale, {
-        "log_rate": [-2.0, 1.0], "log_scale": [-1.0, 1.0], "pixels": 192, "tiles": 16, "split": 0, "network": 0, "steps": 500, "seed": 0,
+        "log_rate": [-2.0, 1.0], "log_scale": [-1.0, 1.0], "pixels": 256, "tiles": 16, "split": 0, "network": 0, "steps": 500, "seed": 0,
     })  # fmt: skip
     few = common | {"splits": [0, 1, 2], "networks": 8, "rates": 4, "moments": [500], "scales": [1e-6, 1e-3, 1e-2]}
     findings.make(FOLDER, outcome_pairs_tanh, few | {"rates": 8})
+    again = {"seed": 1, "splits": [4, 5, 6, 7], "networks": 12, "moments": [1000], "scales": [1e-14, 1e-6, 1e-2]}
+    findings.make(FOLDER, outcome_pairs_again, few | again)
     findings.make(FOLDER, outcome_pairs_digits, few | {"images": 200, "networks": 6, "rates": 2})
 
 
