@@ -12,6 +12,7 @@ Fixed before anything was looked at:
   splits and rates are crossed: every network has its own rates in every band and split.
 - Distance 0: the same run computed again beside other runs. Ceilings: the same network at another rate of the band; another network.
 - Zoom: of the 16 x 16 tiles of the first plane, the one whose share of networks that learn is nearest to a half.
+  (Added when that had been seen, since it lies where networks are only slow: the same among the tiles at rates above 1.)
 - Segments: shrunk between two points with different outcomes, as in ``trajlib.boundary.wada``; the three basins are the three rungs
   with most pixels in the plane.
 
@@ -184,6 +185,25 @@ def outcome_plane_scale(log_rate, log_scale, pixels, tiles, split, network, step
     return found
 
 
+def outcome_plane_edge(above, pixels, tiles, split, network, steps, seed):
+    """Of the first plane, the tile that is half learned among those at larger rates than 10^``above``."""
+    wide, w = findings.load("outcome_plane_scale"), NET.init(network + 1, seed=seed)[network]
+    n = len(wide.whole[0]) // tiles
+    share = wide.whole[0].reshape(tiles, n, tiles, n).mean(axis=(1, 3))
+    starts = np.linspace(*wide.whole_ends[0], tiles + 1)[:-1]
+    row, column = np.unravel_index(np.argmin(np.abs(share - 0.5) + (starts < above)), share.shape)
+    ends_of = np.array(
+        [
+            low + (high - low) * np.array([i, i + 1]) / tiles
+            for (low, high), i in zip(wide.whole_ends, (column, row), strict=True)
+        ]
+    )
+    x, y = (middles(*pair, pixels) for pair in ends_of)
+    grid = power_of_ten(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
+    labels = plane(grid, split, w, None, steps).reshape(-1, pixels, pixels)
+    return {"zoom": labels[[0, 4]].astype(np.int8), "zoom_ends": ends_of}
+
+
 def outcome_plane_weight(rate, weight, index, pixels, split, network, steps, seed, segments, halvings, every, samples):
     """Learning rate x one weight where training is broken: rungs; and what shrinking segments between rungs hold."""
     w = NET.init(network + 1, seed=seed)[network]
@@ -218,6 +238,9 @@ def main() -> None:
     })  # fmt: skip
     findings.make(FOLDER, outcome_plane_scale, {
         "log_rate": [-2.0, 1.0], "log_scale": [-1.0, 1.0], "pixels": 256, "tiles": 16, "split": 0, "network": 0, "steps": 500, "seed": 0,
+    })  # fmt: skip
+    findings.make(FOLDER, outcome_plane_edge, {
+        "above": 0.0, "pixels": 128, "tiles": 16, "split": 0, "network": 0, "steps": 500, "seed": 0,
     })  # fmt: skip
     few = common | {"splits": [0, 1, 2], "networks": 8, "rates": 4, "moments": [500], "scales": [1e-6, 1e-3, 1e-2]}
     findings.make(FOLDER, outcome_pairs_tanh, few | {"rates": 8})
