@@ -197,6 +197,19 @@ CALLS = {
         lambda **given: tl.uncertainty_exponent(lambda points: points.sum(axis=1) > 0, **given),
         {"points": RNG.standard_normal((50, 2)), "scales": np.array([0.01, 0.1]), "seed": 0},
     ),
+    "shrinking_segments": (
+        lambda **given: boundary.shrinking_segments(lambda points: points.sum(axis=1) > 0, **given),
+        {
+            "low": np.array([-1.0, -2.0]),
+            "high": np.array([1.5, 1.0]),
+            "segments": 4,
+            "halvings": 3,
+            "every": 2,
+            "samples": 3,
+            "seed": 0,
+            "basins": np.array([0, 1]),
+        },
+    ),
     "lifetimes": (
         lambda **given: boundary.lifetimes(TRAINED, inside=lambda w: np.abs(w[:, 0]) < 9, **given),
         {"points": SMALL.init(5, seed=0), "steps": 3},

@@ -35,6 +35,7 @@ HOME = {
     "boundary.picture": "Trainability",
     "boundary.saddle": "EscapeRate SaddleDimension SaddleExponent",
     "boundary.uncertainty": "UncertaintyExponent",
+    "boundary.wada": "ShrinkingSegments",
     "companion.claims": "Claim Finding",
     "companion.conditions": "Condition",
     "companion.golden": "GoldenRun",

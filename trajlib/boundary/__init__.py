@@ -19,3 +19,5 @@ from .uncertainty import uncertainty_exponent as uncertainty_exponent
 from .view import draw as draw
 from .view import power_of_ten as power_of_ten
 from .view import rates as rates
+from .wada import ShrinkingSegments as ShrinkingSegments
+from .wada import shrinking_segments as shrinking_segments

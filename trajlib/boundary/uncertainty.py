@@ -124,16 +124,17 @@ def uncertainty_exponent(
             f"{8 * apart:.1g}, or count from a point nearby"
         )
     rng = np.random.Generator(np.random.PCG64(_validate.count("seed", seed)))
-    here = _labels(outcome, points)
+    here = labels_of(outcome, points)
     differs = np.empty((len(scales), len(points)), dtype=bool)
     for i, scale in enumerate(scales):
         direction = rng.standard_normal(points.shape)
         direction /= np.sqrt((direction**2).sum(axis=1, keepdims=True))
-        differs[i] = _labels(outcome, points + scale * direction) != here
+        differs[i] = labels_of(outcome, points + scale * direction) != here
     return _fit(differs, scales, points.shape[1])
 
 
-def _labels(outcome: Callable, points: np.ndarray) -> np.ndarray:
+def labels_of(outcome: Callable, points: np.ndarray) -> np.ndarray:
+    """The outcomes (m,) of points (m, d), integers or bool; an error where they are not that."""
     labels = np.asarray(outcome(points))
     if labels.shape != (len(points),) or labels.dtype.kind not in "biu":
         raise ValueError(
