@@ -31,7 +31,9 @@ DIRECTIVE = re.compile(
 )
 LABEL = re.compile(r"\s*\$\$ \((eq-[\w-]+)\)$", re.MULTILINE)
 SETTING_LINK = re.compile(r'<a class="tl-set" href="#[^"]*">(.*?)</a>', re.DOTALL)
-ELEMENT = re.compile(r"^<(?P<name>[a-z]+-(?:lab|check|lead|explorer))\b[^>]*>\n(?P<body>(?:.*\n)*?)</(?P=name)>$", re.MULTILINE)
+ELEMENT = re.compile(
+    r"^<(?P<name>[a-z]+-(?:lab|check|lead|explorer))\b[^>]*>\n(?P<body>(?:.*\n)*?)</(?P=name)>$", re.MULTILINE
+)
 
 
 def pages() -> list[Path]:

@@ -15,9 +15,8 @@ import trajlib as tl
 from trajlib.boundary import draw, rates
 
 STATIC = Path(__file__).parents[1] / "book" / "_static"
-X, Y, WIDTH, STEPS = 1.002, 1.6535, 0.045, 500  # two decades into the edge that the explorer's tour visits
-SIZE = 480, 252  # networks
-FILE = 1200, 630  # pixels
+X, Y, WIDTH, STEPS = 1.002, 1.6535, 0.045, 60  # two decades into the edge that the explorer's tour visits
+SIZE = 1200, 630  # networks, each a pixel
 SHADES = 256
 
 
@@ -52,9 +51,9 @@ def main() -> None:
     picture = tl.trainability(net, *draw(net, 0), across, up, STEPS)
     value, outcome = picture.value.T[::-1], picture.outcome.T[::-1]
     pixels = paint(value, outcome, (STATIC / "lab" / "palette.js").read_text(encoding="utf-8"))
-    large = Image.fromarray(pixels).resize(FILE, Image.Resampling.LANCZOS)
+    image = Image.fromarray(pixels)
     for quality in range(90, 20, -5):
-        large.save(STATIC / "boundary.webp", quality=quality, method=6)
+        image.save(STATIC / "boundary.webp", quality=quality, method=6)
         if (STATIC / "boundary.webp").stat().st_size < 250_000:
             break
     print(f"boundary.webp: {(STATIC / 'boundary.webp').stat().st_size} bytes, quality {quality}")
