@@ -1,23 +1,24 @@
 """Is the boundary of trainability fractal, over which range, and why? Findings behind chapter 8.
 
-boundary.py            # all; about 25 minutes of one core
-boundary.py NAME ...   # these alone: uncertainty, still, zooms, saddle, steps, thresholds, width
+boundary.py            # all; about 15 minutes of one core
+boundary.py NAME ...   # these alone: uncertainty, many, still, zooms, saddle, steps, width
 
 Fixed before anything but the time it takes was looked at (on draw 99, which is in no finding):
 
-- Six conditions (``trajlib.companion.trained_planes``), 8 inputs and units, 500 steps, the paper's rule: training converges if the mean of
-  the last 20 losses is below the first. Draws 0 to 3 of data and weights.
-- Where to look: a picture of 48 x 48 pixels over log10 rates from -2 to 4 (offsets from -1 to 1); its blocks of 2 x 2 pixels that do not
-  all end alike. Points are uniform in these.
-- Uncertainty: 1,500 pairs at each of twelve distances from 1e-13 to 1e-2, by ``tl.uncertainty_exponent``; for "converged" against the rest, and
-  for "ended" against the rest. A boundary is called fractal where the exponent is resolved and the dimension is above 1 by 0.05 and two
-  standard errors. It reaches over ten decades where the scaling range does.
-- Boxes: 256 x 256 pixels, sizes 2, 4, 8, 16, at depths 1e-2, 1e-5, 1e-8 of the whole (1e-3 and 1e-8 where a pixel is expensive: tanh, minibatch,
-  offset), draw 0; the way down is a random block of the boundary at each power of ten. The median of those that are resolved. The two
-  estimates agree where they differ by at most 0.15.
-- A run that must come out smooth: 500 steps where the first layer stands still (rates about 1e-12), so that the loss is convex. (5 steps of
-  all, planned at first, are not: at rates of 1000, one draw of tanh had 1.24 between 1e-4 and 1e-3.)
-- Saddle: 1,000 orbits, draws 0 and 1; escape rate, largest exponent, and 2 - rate / exponent, where both are resolved.
+- Six conditions (``trajlib.companion.trained_planes``), 8 inputs and units, 500 steps, the paper's rule: training converges if
+  the mean of the last 20 losses is below the first. Draws 0 to 3 of data and weights.
+- Where to look: a picture of 32 x 32 pixels over log10 rates from -2 to 4 (offsets from -1 to 1); its blocks of 2 x 2 pixels
+  that do not all end alike. Points are uniform in these.
+- Uncertainty: 1,000 pairs at each of eight distances from 1e-13 to 1e-2, by ``tl.uncertainty_exponent``; for "converged" against
+  the rest, and for "ended" against the rest. A boundary is called fractal where the exponent is resolved and the dimension is above
+  1 by 0.05 and two standard errors. It reaches over ten decades where the scaling range does.
+- Where 1,000 pairs turned out to be too few (identity, single sample: their dimension is lower): 20,000 at fifteen distances.
+- Boxes: 192 x 192 pixels, sizes 2, 4, 8, 16, at depths 1, 1e-4, 1e-8, 1e-11 of the whole (1e-3 and 1e-11 where a pixel is expensive:
+  tanh, minibatch, offset), draw 0; the way down is a random block of the boundary at each power of ten. The median of those that
+  are resolved. The two estimates agree where they differ by at most 0.15.
+- A run that must come out smooth: 500 steps where the first layer stands still (rates about 1e-12), so that the loss is convex.
+  (5 steps of all, planned at first, are not: at rates of 1000, one draw of tanh had 1.24 between 1e-4 and 1e-3.)
+- Saddle: 600 orbits, draws 0 and 1; escape rate, largest exponent, and 2 - rate / exponent, where both are resolved.
 """
 
 import argparse
@@ -76,6 +77,11 @@ def boundary_uncertainty(conditions, draws, points, scales, steps, seed):
     return fitted(found) | {"scales": np.array(scales)}
 
 
+def boundary_many(conditions, draws, points, scales, steps, seed):
+    """As boundary_uncertainty, with more pairs."""
+    return boundary_uncertainty(conditions, draws, points, scales, steps, seed)
+
+
 def boundary_still(conditions, draws, points, scales, steps, pixels, sizes, seed):
     """The same where only the second layer learns, and boxes in the whole picture and at a depth of 1e-4."""
     planes = [[tp.plane(name, d, still=True) for d in draws] for name in conditions]
@@ -101,15 +107,6 @@ def boundary_steps(conditions, draws, points, scales, steps, seed):
         for name in conditions
     ]
     return fitted(found) | {"scales": np.array(scales), "steps": np.array(steps)}
-
-
-def boundary_thresholds(conditions, draw, points, scales, steps, settings, seed):
-    """The same for other meanings of "converged" and "ended": conditions, settings, labels."""
-    found = [
-        [say(name, o, tp.uncertainty(tp.plane(name, draw), points, scales, steps, seed=seed, **o)) for o in settings]
-        for name in conditions
-    ]
-    return fitted(found) | {"scales": np.array(scales)}
 
 
 def boundary_width(units, draws, points, scales, steps, seed):
@@ -152,17 +149,6 @@ def boundary_saddle(conditions, draws, points, steps, seed):
     return out
 
 
-def coloured(picture, every: int = 1) -> np.ndarray:
-    """A picture as uint8: ranks 0 ... 126 of the colour where training converges, 128 ... 255 where it does not."""
-    value, good = picture.value, picture.converged
-    out = np.zeros(value.shape, dtype=np.uint8)
-    for side, low, high in ((good, 0, 126), (~good, 128, 255)):
-        if side.any():
-            rank = value[side].argsort().argsort() / max(1, side.sum() - 1)
-            out[side] = np.rint(low + (high - low) * rank)
-    return out[::every, ::every]
-
-
 def zooms_of(name: str):
     """The function that makes the finding of one condition."""
 
@@ -178,7 +164,7 @@ def zooms_of(name: str):
             "standard_error": np.array([z.boxes.standard_error for z in views]),
             "slope": np.array([z.boxes.slope for z in views]),
             "count": np.array([z.boxes.count for z in views]),
-            "picture": np.array([coloured(z.picture, every) for z in views]),
+            "picture": np.array([tp.coloured(z.picture)[::every, ::every] for z in views]),
         }
 
     compute.__name__ = f"boundary_zooms_{name.replace(' ', '_').lower()}"
@@ -201,24 +187,25 @@ def say(name, what, found):
     return found
 
 
-DRAWS, STEPS, SEED = [0, 1, 2, 3], 500, 1
-RUN = {"conditions": SIX, "draws": DRAWS, "points": 1500, "scales": SCALES, "steps": STEPS, "seed": SEED}
 SPARSE = [1e-13, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2]
-SETTINGS = [{"threshold": 0.1}, {"threshold": 0.9}, {"window": 1}, {"window": 100}, {"limit": 1e3}]
+MANY = [1e-12, 1e-10, 1e-9, 1e-8, 1e-7, *(10.0 ** (k / 2) for k in range(-12, -2))]
+DRAWS, STEPS, SEED = [0, 1, 2, 3], 500, 1
+RUN = {"conditions": SIX, "draws": DRAWS, "points": 1000, "scales": SPARSE, "steps": STEPS, "seed": SEED}
 ALL = {
     "still": [
         (
             boundary_still,
-            {"conditions": ["ReLU", "identity", "single sample"], "draws": [0, 1], "points": 10_000,
-             "scales": [10.0 ** (k / 2) for k in range(-7, -1)], "steps": STEPS, "pixels": 256, "sizes": list(tp.SIZES), "seed": SEED},
+            {"conditions": ["ReLU", "identity", "single sample"], "draws": [0, 1], "points": 20_000,
+             "scales": [10.0 ** (k / 2) for k in range(-7, -1)], "steps": STEPS, "pixels": 192, "sizes": list(tp.SIZES), "seed": SEED},
         )
     ],
     "uncertainty": [(boundary_uncertainty, RUN)],
-    "saddle": [(boundary_saddle, {"conditions": SIX, "draws": [0, 1], "points": 1000, "steps": STEPS, "seed": SEED})],
+    "many": [(boundary_many, RUN | {"conditions": ["identity", "single sample"], "points": 20_000, "scales": MANY})],
+    "saddle": [(boundary_saddle, {"conditions": SIX, "draws": [0, 1], "points": 600, "steps": STEPS, "seed": SEED})],
     "zooms": [
         (
             zooms_of(name),
-            {"draw": 0, "factors": [1e-3, 1e-8] if name in DEAR else [1e-2, 1e-5, 1e-8], "pixels": 256, "sizes": list(tp.SIZES),
+            {"draw": 0, "factors": [1e-3, 1e-11] if name in DEAR else [1, 1e-4, 1e-8, 1e-11], "pixels": 192, "sizes": list(tp.SIZES),
              "steps": STEPS, "seed": SEED, "every": 1 if name == "tanh" else 2},
         )
         for name in sorted(SIX, key=DEAR.__contains__)
@@ -226,18 +213,12 @@ ALL = {
     "steps": [
         (
             boundary_steps,
-            {"conditions": ["tanh", "ReLU", "identity"], "draws": [0], "points": 1000, "scales": SCALES,
-             "steps": [30, 60, 125, 250, 500, 1000, 2000], "seed": SEED},
-        )
-    ],
-    "thresholds": [
-        (
-            boundary_thresholds,
-            {"conditions": SIX, "draw": 0, "points": 1000, "scales": SPARSE, "steps": STEPS, "settings": SETTINGS, "seed": SEED},
+            {"conditions": ["tanh", "ReLU", "identity"], "draws": [0], "points": 600, "scales": SCALES,
+             "steps": [30, 60, 125, 250, 500, 1000], "seed": SEED},
         )
     ],
     "width": [
-        (boundary_width, {"units": 16, "draws": [0], "points": 1000, "scales": SPARSE, "steps": STEPS, "seed": SEED})
+        (boundary_width, {"units": 16, "draws": [0], "points": 500, "scales": SPARSE, "steps": STEPS, "seed": SEED})
     ],
 }  # fmt: skip
 

@@ -40,16 +40,17 @@ __all__ = [
     "Plane",
     "SaddleRun",
     "Zoom",
+    "coloured",
     "plane",
     "saddle",
     "uncertainty",
     "zooms",
 ]
 
-COARSE = 48
+COARSE = 32
 """Pixels along a side of the picture that says where the boundary is."""
 SIZES = (2, 4, 8, 16)
-"""Boxes in a picture of 256 x 256: three factors of two, and 16 of the largest along a side."""
+"""Boxes: three factors of two, and twelve of the largest along the side of a picture of 192 x 192."""
 ON_SADDLE = 100
 """Orbits that have to stay undecided while exponents are measured."""
 CONDITIONS: dict[str, dict[str, Any]] = {
@@ -178,7 +179,6 @@ def zooms(of: Plane, factors, n: int, steps: int, seed: int, *, sizes=SIZES):
     Ends where the coarse picture has no boundary. Yields a :class:`Zoom` each.
     """
     (centre, widths), rng = of.home, np.random.default_rng(seed)
-    coarse = 32
     for power in range(round(-np.log10(min(factors))) + 1):
         here = tuple(w * 10.0**-power for w in widths)
         if any(np.isclose(10.0**-power, f, rtol=1e-6) for f in factors):
@@ -186,11 +186,20 @@ def zooms(of: Plane, factors, n: int, steps: int, seed: int, *, sizes=SIZES):
             yield Zoom(
                 10.0**-power, centre, picture, box_counting_dimension(edges(picture.converged), sizes=list(sizes))
             )
-        on = np.argwhere(edges(of.picture(centre, here, coarse, steps).converged))
+        on = np.argwhere(edges(of.picture(centre, here, COARSE, steps).converged))
         if not len(on):
             return
         block = on[rng.integers(len(on))] + 1.0
-        centre = tuple(float(c + (b / coarse - 0.5) * w) for c, b, w in zip(centre, block, here, strict=True))
+        centre = tuple(float(c + (b / COARSE - 0.5) * w) for c, b, w in zip(centre, block, here, strict=True))
+
+
+def coloured(picture: Trainability) -> np.ndarray:
+    """A picture as uint8: ranks 0 to 126 of its colour where training converges, 128 to 255 where it does not."""
+    good, out = picture.converged, np.zeros(picture.value.shape, dtype=np.uint8)
+    for side, low, high in ((good, 0, 126), (~good, 128, 255)):
+        rank = picture.value[side].argsort().argsort() / max(1, side.sum() - 1)
+        out[side] = np.rint(low + (high - low) * rank)
+    return out
 
 
 class SaddleRun(NamedTuple):
