@@ -39,13 +39,28 @@ def test_what_is_not_resolved_is_not_called_fractal():
     assert held(nothing)[:2] == [False, False] and not nothing.conditions["the two estimates agree to 0.15"].testable
 
 
+NOWHERE = (np.array([1.0, 1e-11]), np.array([1.5, np.nan]))
+THERE = (np.array([1.0, 1e-11]), np.array([1.5, 1.4]))
+
+
+def reach(found, views=None):
+    return held(checks.over_decades(found, views or [NOWHERE] * len(found)))
+
+
 def test_over_decades():
-    assert held(checks.over_decades([made(d) for d in SIX])) == [True, True]
-    assert held(checks.over_decades([made(1.5, smallest=1e-12)] * 6)) == [True, True], "just ten"
-    assert held(checks.over_decades([made(1.5, smallest=1e-11), made(1.5)])) == [True, False]
-    assert held(checks.over_decades([made(1.5, smallest=1e-11)] * 6)) == [False, False]
-    assert held(checks.over_decades([made(1.0)] * 6)) == [False, False], "a smooth curve is one over any range"
-    assert held(checks.over_decades([None, made(1.5)])) == [True, False]
+    assert reach([made(d) for d in SIX]) == [True, True]
+    assert reach([made(1.5, smallest=1e-12)] * 6) == [True, True], "just ten"
+    assert reach([made(1.5, smallest=1e-11), made(1.5)]) == [True, False]
+    assert reach([made(1.5, smallest=1e-11)] * 6) == [False, False]
+    assert reach([made(1.0)] * 6) == [False, False], "a smooth curve is one over any range"
+    assert reach([None, made(1.5)]) == [True, False]
+
+
+def test_views_reach_as_far_as_all_of_them_are_fractal():
+    assert reach([None, made(1.5)], [THERE, NOWHERE]) == [True, True]
+    assert reach([None], [NOWHERE]) == [False, False]
+    assert reach([None], [(np.array([1.0, 1e-11]), np.array([1.0, 1.4]))]) == [False, False]
+    assert reach([None], [(np.array([1e-3, 1e-11]), np.array([1.5, 1.4]))]) == [False, False], "eight decades"
 
 
 def test_range_of_dimensions():

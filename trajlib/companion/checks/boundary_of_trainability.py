@@ -51,17 +51,23 @@ def fractal(found: Found, boxes: np.ndarray) -> Check:
     )
 
 
-def over_decades(found: Found, decades: float = 10.0) -> Check:
-    """How far the scaling range of a fractal boundary reaches, in decades of distance; 0 where it is not resolved or not fractal."""
-    reach = np.array(
-        [0.0 if one is None or not one.resolved else np.log10(one.largest / one.smallest) for one in found]
-    )
-    reach = np.where(is_fractal(*dimensions(found)), reach, 0.0)
+def over_decades(found: Found, views: Sequence[tuple[np.ndarray, np.ndarray]], decades: float = 10.0) -> Check:
+    """How far a fractal boundary reaches, in decades, by pairs or by views: 0 where neither is resolved, or the boundary is not fractal.
+
+    Parameters: exponents by pairs; of each condition the depths of some views and the dimensions by boxes there. A condition reaches over
+    the scaling range of the pairs, or from the widest view to the narrowest where all of them are fractal.
+    """
+    by_pairs = [0.0 if one is None or not one.resolved else np.log10(one.largest / one.smallest) for one in found]
+    reach = np.where(is_fractal(*dimensions(found)), by_pairs, 0.0)
+    with np.errstate(invalid="ignore"):
+        down = [np.log10(f.max() / f.min()) if (d > 1.0 + ABOVE).all() else 0.0 for f, d in views]
+    most = np.maximum(reach, down)
     return Check(
-        f"decades of distance over which the exponent is the same: {', '.join(f'{r:.1f}' for r in reach)}",
+        f"decades over which it is fractal, by pairs of points {', '.join(f'{r:.1f}' for r in reach)}; "
+        f"by boxes in views {', '.join(f'{r:.1f}' for r in down)}",
         {
-            f"it is fractal over {decades:g} decades in at least one condition": at_least(reach.max(), decades - 1e-9),
-            "and in all": at_least(reach.min(), decades - 1e-9),
+            f"it is fractal over {decades:g} decades in at least one condition": at_least(most.max(), decades - 1e-9),
+            "and in all": at_least(most.min(), decades - 1e-9),
         },
     )
 
