@@ -179,9 +179,10 @@ def zooms(of: Plane, factors, n: int, steps: int, seed: int, *, sizes=SIZES):
     Ends where the coarse picture has no boundary. Yields a :class:`Zoom` each.
     """
     (centre, widths), rng = of.home, np.random.default_rng(seed)
-    for power in range(round(-np.log10(min(factors))) + 1):
+    wanted = [round(-np.log10(f)) for f in factors]
+    for power in range(max(wanted) + 1):
         here = tuple(w * 10.0**-power for w in widths)
-        if any(np.isclose(10.0**-power, f, rtol=1e-6) for f in factors):
+        if power in wanted:
             picture = of.picture(centre, here, n, steps)
             yield Zoom(
                 10.0**-power, centre, picture, box_counting_dimension(edges(picture.converged), sizes=list(sizes))
