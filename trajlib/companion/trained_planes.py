@@ -191,7 +191,8 @@ def zooms(of: Plane, factors, n: int, steps: int, seed: int, *, sizes=SIZES):
         if not len(on):
             return
         block = on[rng.integers(len(on))] + 1.0
-        centre = tuple(float(c + (b / COARSE - 0.5) * w) for c, b, w in zip(centre, block, here, strict=True))
+        u, v = (np.array(centre) + (block / COARSE - 0.5) * here).tolist()
+        centre = u, v
 
 
 def coloured(picture: Trainability) -> np.ndarray:
@@ -221,7 +222,7 @@ class Training:
         self.gd = GradientDescent(
             net, Task("plane", *of.data[:2]), lr=(1.0, 1.0), replacement=bool(of.options), **of.options
         )
-        self.p, self.first = net.n_parameters, net.n_inputs * net.n_hidden
+        self.p, self.first = net.n_parameters, net.n_inputs * net.widths[1]
 
     def start(self, of: Plane, points: np.ndarray) -> np.ndarray:
         """First states (m, p + 3): the loss of a state is that of its weights, the offset included."""
