@@ -1,7 +1,7 @@
 """Is the boundary of trainability fractal, over which range, and why? Findings behind chapter 8.
 
 boundary.py            # all; about 15 minutes of one core
-boundary.py NAME ...   # these alone: uncertainty, many, still, zooms, saddle, steps, width
+boundary.py NAME ...   # these alone: uncertainty, many, still, zooms, saddle, steps
 
 Fixed before anything but the time it takes was looked at (on draw 99, which is in no finding):
 
@@ -18,7 +18,7 @@ Fixed before anything but the time it takes was looked at (on draw 99, which is 
   are resolved. The two estimates agree where they differ by at most 0.15.
 - A run that must come out smooth: 500 steps where the first layer stands still (rates about 1e-12), so that the loss is convex.
   (5 steps of all, planned at first, are not: at rates of 1000, one draw of tanh had 1.24 between 1e-4 and 1e-3.)
-- Saddle: 600 orbits, draws 0 and 1; escape rate, largest exponent, and 2 - rate / exponent, where both are resolved.
+- Saddle: 400 orbits, draw 0; escape rate, largest exponent, and 2 - rate / exponent, where both are resolved.
 """
 
 import argparse
@@ -109,15 +109,6 @@ def boundary_steps(conditions, draws, points, scales, steps, seed):
     return fitted(found) | {"scales": np.array(scales), "steps": np.array(steps)}
 
 
-def boundary_width(units, draws, points, scales, steps, seed):
-    """The same for the paper's width: draws, labels."""
-    found = [
-        say("tanh", d, tp.uncertainty(tp.plane("tanh", d, units=units), points, scales, steps, seed=seed))
-        for d in draws
-    ]
-    return fitted(found) | {"scales": np.array(scales)}
-
-
 def boundary_saddle(conditions, draws, points, steps, seed):
     """When orbits near the boundary are decided, and what follows: conditions, draws, ..."""
     shape, horizon = (len(conditions), len(draws)), steps - steps // 5
@@ -195,13 +186,20 @@ ALL = {
     "still": [
         (
             boundary_still,
-            {"conditions": ["identity", "single sample"], "draws": [0], "points": 20_000,
+            {"conditions": ["identity"], "draws": [0], "points": 20_000,
              "scales": [10.0 ** (k / 2) for k in range(-7, -1)], "steps": STEPS, "pixels": 192, "sizes": list(tp.SIZES), "seed": SEED},
         )
     ],
     "uncertainty": [(boundary_uncertainty, RUN)],
     "many": [(boundary_many, RUN | {"conditions": ["identity", "single sample"], "points": 20_000, "scales": MANY})],
-    "saddle": [(boundary_saddle, {"conditions": SIX, "draws": [0, 1], "points": 600, "steps": STEPS, "seed": SEED})],
+    "saddle": [(boundary_saddle, {"conditions": SIX, "draws": [0], "points": 400, "steps": STEPS, "seed": SEED})],
+    "steps": [
+        (
+            boundary_steps,
+            {"conditions": ["tanh", "ReLU", "identity"], "draws": [0], "points": 600, "scales": SCALES,
+             "steps": [30, 60, 125, 250, 500], "seed": SEED},
+        )
+    ],
     "zooms": [
         (
             zooms_of(name),
@@ -209,16 +207,6 @@ ALL = {
              "steps": STEPS, "seed": SEED, "every": 1 if name == "tanh" else 2},
         )
         for name in sorted(SIX, key=DEPTHS.__contains__)
-    ],
-    "steps": [
-        (
-            boundary_steps,
-            {"conditions": ["tanh", "ReLU", "identity"], "draws": [0], "points": 600, "scales": SCALES,
-             "steps": [30, 60, 125, 250, 500, 1000], "seed": SEED},
-        )
-    ],
-    "width": [
-        (boundary_width, {"units": 16, "draws": [0], "points": 500, "scales": SPARSE, "steps": STEPS, "seed": SEED})
     ],
 }  # fmt: skip
 
