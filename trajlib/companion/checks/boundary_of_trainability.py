@@ -44,6 +44,7 @@ def fractal(found: Found, boxes: np.ndarray) -> Check:
         f"dimensions by pairs {_listed(value)}, by boxes {_listed(boxes)}; fractal by pairs in {by_pairs.sum()} of {n}, by boxes in "
         f"{by_boxes.sum()} of {n}; the two differ by {most:.2f} at most, where both are resolved",
         {
+            "most are fractal by pairs of points (two in three)": at_least(by_pairs.mean(), 2 / 3),
             "all are fractal by pairs of points": at_least(by_pairs.mean(), 1.0),
             "all are fractal by boxes": at_least(by_boxes.mean(), 1.0),
             f"the two estimates agree to {AGREE}": at_most(most, AGREE),
