@@ -1,5 +1,8 @@
 """The planes of the chapter on the boundary of trainability: what they train, where they look, and a boundary that is smooth."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -34,6 +37,15 @@ def test_vectors_move_as_the_map_does(name):
     there = (gd.step(z + h * v[:, 0], 0) - gd.step(z - h * v[:, 0], 0)) / (2 * h)
     got = gd.jvp(z, v, 0)[:, 0]
     assert np.allclose(got, there, rtol=1e-5, atol=1e-7) and (got[:, gd.p :] == 0).all()
+
+
+def test_colours_are_those_of_the_page():
+    """From slow to quick where training converges, and from what ends at once to what ends late."""
+    text = (Path(__file__).parents[2] / "book" / "_static" / "lab" / "palette.js").read_text(encoding="utf-8")
+    page = [
+        tuple(re.findall("#[0-9a-f]{6}", re.search(f"const {name} = .*", text)[0])) for name in ("CONVERGES", "ENDS")
+    ]
+    assert (tp.SHADES[0][::-1], tp.SHADES[1]) == tuple(page) and len(page[0]) == 6
 
 
 def test_points_lie_near_the_boundary():

@@ -140,6 +140,12 @@ def boundary_saddle(conditions, draws, points, steps, seed):
     return out
 
 
+def boundary_pictures(conditions, draw, pixels, steps):
+    """The whole planes: conditions, rows, columns."""
+    planes = [tp.plane(name, draw) for name in conditions]
+    return {"picture": np.stack([tp.coloured(p.picture(*p.home, pixels, steps)) for p in planes])}
+
+
 def zooms_of(name: str):
     """The function that makes the finding of one condition."""
 
@@ -183,6 +189,7 @@ MANY = [1e-12, 1e-10, 1e-9, 1e-8, 1e-7, *(10.0 ** (k / 2) for k in range(-12, -2
 DRAWS, STEPS, SEED = [0, 1, 2, 3], 500, 1
 RUN = {"conditions": SIX, "draws": DRAWS, "points": 1000, "scales": SPARSE, "steps": STEPS, "seed": SEED}
 ALL = {
+    "pictures": [(boundary_pictures, {"conditions": SIX, "draw": 0, "pixels": 256, "steps": STEPS})],
     "still": [
         (
             boundary_still,

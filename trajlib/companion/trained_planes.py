@@ -34,6 +34,7 @@ from ..models.perceptron import Perceptron
 from ..tasks.small import Task
 
 __all__ = [
+    "SHADES",
     "CONDITIONS",
     "LABELS",
     "PAIRS",
@@ -47,6 +48,11 @@ __all__ = [
     "zooms",
 ]
 
+SHADES = (
+    ("#cfeff8", "#78c5e6", "#2f8dc9", "#165aa5", "#0d3270", "#071a45"),
+    ("#42060f", "#761620", "#b0331a", "#de6620", "#f6a83c", "#ffd575"),
+)
+"""Colours of the numbers that :func:`coloured` gives, where training converges and where it does not: those of the page (palette.js)."""
 COARSE = 32
 """Pixels along a side of the picture that says where the boundary is."""
 SIZES = (2, 4, 8, 16)
