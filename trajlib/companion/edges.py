@@ -9,7 +9,12 @@ import numpy as np
 from ..ensembles import train
 from ..stability.sharpness import sharpness
 
-__all__ = ["AlongEdge", "at_limit", "follow_edge", "symplectic_frame"]
+__all__ = ["AT", "CHAOTIC", "AlongEdge", "PlacedRuns", "at_limit", "follow_edge", "placed", "symplectic_frame"]
+
+AT = 0.2
+"""A run is at the edge if its mean sharpness is within a fifth of 2/lr (tools/findings/edge_networks.py)."""
+CHAOTIC = 0.01
+"""Exponent per step above which a run counts as chaotic, as in chapters 2 and 7."""
 
 
 class AlongEdge(NamedTuple):
@@ -28,6 +33,41 @@ class AlongEdge(NamedTuple):
     times: np.ndarray
     ratio: np.ndarray
     loss: np.ndarray
+
+
+class PlacedRuns(NamedTuple):
+    """Runs (...) of a cell by where they are and what they do; a run that has left the range of float64 is in none of them.
+
+    Attributes
+    ----------
+    below, at, above : ndarray (...), bool
+        Mean sharpness below, at, above 2/lr.
+    chaotic, expanding : ndarray (...), bool
+        The exponent is above ``CHAOTIC``, or above 0, by ``errors`` standard errors.
+    """
+
+    below: np.ndarray
+    at: np.ndarray
+    above: np.ndarray
+    chaotic: np.ndarray
+    expanding: np.ndarray
+
+
+def placed(
+    ratio: np.ndarray, exponent: np.ndarray, error: np.ndarray, *, at: float = AT, bound: float = CHAOTIC, errors: float = 2.0
+) -> PlacedRuns:  # fmt: skip
+    """Where runs are, from their ratios (..., moments), exponents (...) and standard errors (...).
+
+    Examples
+    --------
+    >>> found = placed(np.array([[0.5, 0.6], [1.0, 1.1], [1.5, 1.4]]), np.array([0.0, 0.05, 0.05]), np.array([0.0, 0.01, 0.03]))
+    >>> found.at.tolist(), found.chaotic.tolist()
+    ([False, True, False], [False, True, False])
+    """
+    mean = np.mean(ratio, axis=-1)
+    with np.errstate(invalid="ignore"):
+        sure = exponent - errors * error
+        return PlacedRuns(mean < 1 - at, np.abs(mean - 1) <= at, mean > 1 + at, sure > bound, sure > 0)
 
 
 def at_limit(make: Any, limit: float, **options: Any) -> Any:
