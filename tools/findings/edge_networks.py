@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 import trajlib as tl
-from trajlib.companion import findings
+from trajlib.companion import edges, findings
 
 ROOT = Path(__file__).resolve().parents[2]
 CELLS = [(2, 32, "tanh"), (2, 32, "relu"), (2, 32, "gelu"), (4, 32, "tanh"), (2, 8, "tanh"), (1, 32, "tanh"), (4, 32, "relu"),
@@ -86,6 +86,34 @@ def edge_network(
     return found | {"start": s0, "multiples": np.array(multiples)}
 
 
+def edge_rates_raw(
+    limits: list[float], splits: list[int], networks: int, early: int, late: int, moments: int, seed: int
+) -> dict:
+    """The network of chapters 1 to 3, flowers in cm, over rates 2 / limit: for each (limit, split, network) exponent, error, ratio.
+
+    Added when cells on standardised features had shown no chaos at the edge: chapter 2 finds chaos, in runs from their first step on.
+    """
+    net, found = tl.Perceptron(4, 10, 3), {key: [] for key in ("exponent", "error", "converged", "ratio", "first")}
+    w0 = net.init(networks, seed=seed)
+    for limit in limits:
+        for split in splits:
+            gd = tl.GradientDescent(net, tl.iris(split_seed=split), lr=2 / limit)
+            found["first"].append(tl.lyapunov_spectrum(gd, w0, 200, k=1).exponents[:, 0])
+            w = tl.train(gd, w0, early, record=("loss",), every=early).final
+            spectrum = tl.lyapunov_spectrum(gd, w, late, k=1)
+            found["exponent"].append(spectrum.exponents[:, 0])
+            found["error"].append(spectrum.standard_error[:, 0])
+            found["converged"].append(spectrum.converged)
+            found["ratio"].append(edges.follow_edge(gd, w, late, moments=moments).ratio)
+    shape = len(limits), len(splits), networks
+    return {key: np.array(of).reshape(*shape, *np.shape(of)[2:]) for key, of in found.items()} | {
+        "limits": np.array(limits)
+    }
+
+
+VARIED = {"longer": {"steps": 6000, "late": 4000}, "seed": {"seed": 1}}
+
+
 def named(name: str):
     """The computation under the name of its cell; its source is still that of ``edge_network``."""
 
@@ -108,12 +136,19 @@ def main(seconds: float = np.inf) -> None:
         "k": 12,
         "seed": 0,
     }
+    rates = {"limits": [8.0, 5.0, 3.0, 2.0, 1.5, 1.0], "splits": [0, 1, 2], "networks": 16}
+    findings.make(folder, edge_rates_raw, rates | {"early": 2000, "late": 2000, "moments": 10, "seed": 0})
     for depth, width, activation in CELLS:
         for loss, short in LOSSES.items():
             counted = 4 if (depth, activation, loss) == (2, "tanh", "cross_entropy") and width <= 32 else 0
             if time.monotonic() - began < seconds:
                 cell = {"depth": depth, "width": width, "activation": activation, "loss": loss, "counted": counted}
                 findings.make(folder, named(f"edge_network_{depth}x{width}_{activation}_{short}"), cell | shared)
+    for loss, short in LOSSES.items():  # what was held fixed: the length of runs, the seed
+        cell = {"depth": 2, "width": 32, "activation": "tanh", "loss": loss, "counted": 0}
+        for name, other in VARIED.items():
+            if time.monotonic() - began < seconds:
+                findings.make(folder, named(f"edge_varied_{short}_{name}"), cell | shared | other)
 
 
 if __name__ == "__main__":

@@ -102,12 +102,18 @@ def follow_edge(gd: Any, w0: np.ndarray, steps: int, moments: int = 25) -> Along
         pair = state, _moved(gd, state, 1, done)
         both = np.stack([_sharpness(gd, z, adaptive, done + i) for i, z in enumerate(pair)])
         ratios.append(both.mean(axis=0) / gd.rule.stability_limit(gd.lr))
-        losses.append(gd.loss(gd.weights(state)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            losses.append(gd.loss(gd.weights(state)))
     return AlongEdge(times, np.stack(ratios, axis=1), np.stack(losses, axis=1))
 
 
 def _moved(gd: Any, state: np.ndarray, steps: int, done: int) -> np.ndarray:
-    return train(gd, state, int(steps), record=("loss",), every=int(steps), start=int(done), progress=False).final_state
+    """States (n, ...) after some steps more; those that are not finite stay so."""
+    fine, moved = np.isfinite(state).all(axis=1), np.full_like(state, np.nan)
+    if fine.any():
+        run = train(gd, state[fine], int(steps), record=("loss",), every=int(steps), start=int(done), progress=False)
+        moved[fine] = run.final_state
+    return moved
 
 
 def _sharpness(gd: Any, state: np.ndarray, adaptive: bool, t: int) -> np.ndarray:
