@@ -114,6 +114,7 @@ def portrait(
         raise ValueError(f"w0 must be one network, shape (P,) or (1, P), got {w0.shape}; call portrait for each")
     run = train(gd, w0, steps, record=("loss", "states"))
     at = np.unique(np.round(np.linspace(0, steps, moments)).astype(int))
+    assert run.states is not None and run.loss is not None  # they were asked for
     states = run.states[0, at]
     div = diverge(gd, w0, radius=radius, copies=copies, steps=steps, seed=seed)
     spectrum = lyapunov_spectrum(gd, w0, steps, k=min(k, gd.n_state), seed=seed)
@@ -133,8 +134,8 @@ def _ratios(gd: Any, states: np.ndarray, at: np.ndarray) -> np.ndarray:
     limit = gd.rule.stability_limit(gd.lr)
     for i, t in enumerate(at):
         if np.isfinite(states[i]).all() and (t > 0 or not adaptive):
-            options = {"preconditioned": True, "t": int(t)} if adaptive else {}
-            found[i] = sharpness(gd, states[i], tolerance=1e-4, **options) / limit
+            moment = int(t) if adaptive else None
+            found[i] = sharpness(gd, states[i], tolerance=1e-4, preconditioned=adaptive, t=moment) / limit
     return found
 
 

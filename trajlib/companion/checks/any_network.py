@@ -88,7 +88,8 @@ def sits_at_limit(runs: dict[str, AlongEdge], other: dict[str, float]) -> Check:
 
 def falls_at_the_end(runs: dict[str, AlongEdge]) -> Check:
     """Networks that have been at the limit have left it downwards at the end, in each task."""
-    said, conditions = [], {}
+    said: list[str] = []
+    conditions: dict[str, bool | Condition] = {}
     for name, run in runs.items():
         reached = (run.ratio >= 1 - NEAR).any(axis=1)
         end = run.ratio[reached, -1]
