@@ -52,3 +52,15 @@ def test_what_is_told_of_the_pairing_law_is_what_was_found():
     law = findings.load("pairing_of_singular_values")
     lawful = [name not in ("Nesterov", "RMSProp", "Adam") for name in law.setups]
     assert (law.off[lawful] < 1e-11).all() and (law.off[np.logical_not(lawful)] > 0.05).all() and sum(lawful) == 11
+
+
+def test_what_is_told_of_chaos_at_the_edge_is_what_was_found():
+    cells = findings.load_all("edge_network_*").values()
+    found = [edges.placed(cell.ratio, cell.exponent, cell.error) for cell in cells]
+    assert (len(found), sum(p.at.sum() for p in found), sum(p.below.sum() for p in found)) == (14, 164, 162)
+    assert sum(p.chaotic.sum() + p.above.sum() for p in found) == 0 and sum(cell.left.sum() for cell in cells) == 10
+    raw = findings.load("edge_rates_raw")
+    there = edges.placed(raw.ratio, raw.exponent, raw.error)
+    assert (there.at.sum(), there.chaotic[there.at].sum()) == (212, 9)
+    assert (there.above.sum(), there.chaotic[there.above].sum()) == (58, 42)
+    assert ((raw.first > 0.01).sum(axis=(1, 2)) == [1, 30, 48, 48, 48, 48]).all()
