@@ -19,6 +19,7 @@ from .labs import (
 )
 from .narrowing import narrow
 from .panels import divergence_panel, expansion_panel, label_panels, spread
+from .portrait import draw_portrait
 from .styling import COLOURS, INK, PALE, png, style
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "PALE",
     "distances",
     "divergence_panel",
+    "draw_portrait",
     "embedded_copies",
     "expansion_panel",
     "final_losses",
