@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -87,6 +88,16 @@ def html(once):
     return ROOT / "_build" / "html"
 
 
+def wait_until_true(page, expression, *, timeout=120_000, polling=100):
+    """Instead of Playwright's own, which evaluates the text again and again inside the page: the policy of the pages forbids that. What is
+    asked from here is not bound by it."""
+    until = time.monotonic() + timeout / 1000
+    while not page.evaluate(f"!!({expression})"):
+        if time.monotonic() > until:
+            raise TimeoutError(f"not true after {timeout / 1000:.0f} s: {expression}")
+        page.wait_for_timeout(polling)
+
+
 @pytest.fixture(scope="module")
 def browser():
     """Headless Chromium. Where there is none these tests are skipped, but fail where CI is set, as .ci/run does."""
@@ -98,6 +109,7 @@ def browser():
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         missing("needs Chromium (Debian: apt install chromium)")
+    sync_api.Page.wait_for_function = wait_until_true
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser

@@ -40,12 +40,8 @@ def risks(source):
             found.append(text)
         elif isinstance(node.func, ast.Attribute) and node.func.attr in LOADERS:
             module = ast.unparse(node.func.value)
-            safe = {
-                "np": "allow_pickle" in options,
-                "numpy": "allow_pickle" in options,
-                "torch": "weights_only" in options,
-            }
-            if module in RISKY and not safe.get(module, False) and not text.startswith(COPIES):
+            checked = module in ("np", "numpy") or "weights_only" in options  # numpy's default is to refuse objects
+            if module in RISKY and not checked and not text.startswith(COPIES):
                 found.append(text)
     return found
 
@@ -56,7 +52,7 @@ def risks(source):
         ("pickle.load(file)", True),
         ("pickle.loads(content)", True),
         ("pickle.loads(pickle.dumps(figure))", False),
-        ("np.load(path)", True),
+        ("np.load(path)", False),
         ("np.load(path, allow_pickle=True)", True),
         ("np.load(path, allow_pickle=False)", False),
         ("joblib.load(path)", True),
@@ -172,13 +168,13 @@ def test_every_page_has_it(html):
 ASK = """async () => {
   const violated = [], outcome = {};
   document.addEventListener("securitypolicyviolation", (event) => violated.push(event.effectiveDirective));
-  outcome.fetch = await fetch("http://127.0.0.1:9/").then(() => "answered", () => "refused");
-  try { new WebSocket("ws://127.0.0.1:9/"); } catch { /* some browsers throw, some only say so */ }
-  new Image().src = "http://127.0.0.1:9/x.png";
+  outcome.fetch = await fetch("http://example.invalid/").then(() => "answered", () => "refused");
+  try { new WebSocket("ws://example.invalid/"); } catch { /* some browsers throw, some only say so */ }
+  new Image().src = "http://example.invalid/x.png";
   const script = document.createElement("script");
-  script.src = "http://127.0.0.1:9/x.js";
+  script.src = "http://example.invalid/x.js";
   document.head.append(script);
-  await new Promise((done) => setTimeout(done, 300));
+  for (let tries = 0; tries < 300 && (tries < 3 || !inside.worker); tries++) await new Promise((done) => setTimeout(done, 100));
   return { violated: [...new Set(violated)].sort(), ...outcome, ...inside };
 }"""
 # By the page itself: what a test evaluates is not bound by the policy.
@@ -202,7 +198,6 @@ def test_a_page_under_the_policy_can_ask_nobody(browser, tmp_path):
         file = tmp_path / "page.html"
         file.write_text(f"<!doctype html><html><head>{head}</head><body>{INSIDE}</body></html>", encoding="utf-8")
         page.goto(file.as_uri())
-        page.wait_for_function("inside.worker")
         found = page.evaluate(ASK)
         context.close()
         assert bool(asked) != refused
