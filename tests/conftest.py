@@ -9,6 +9,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
+import hypothesis
 import pytest
 from filelock import FileLock
 from threadpoolctl import threadpool_limits
@@ -18,6 +19,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from laboratory import LAB, PAGE
 
 ROOT = Path(__file__).parents[1]
+
+# A few made-up arguments, the same in every run; --hypothesis-profile=campaign makes up others, many more.
+hypothesis.settings.register_profile("few", max_examples=10, derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile(
+    "campaign", max_examples=300, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
+)
+hypothesis.settings.load_profile("few")
 
 # Workers share the cores, so trajlib computes on one thread in each, which changes no bit. The threads of PyTorch and BLAS keep their
 # number in the chapters, which run in processes of their own and print digits that depend on it, but do not spin while they wait.

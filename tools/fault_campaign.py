@@ -56,49 +56,52 @@ from trajlib.sweeps import grid as _grid
 
 
 def kills(times: int, scratch: Path, dice: random.Random, tally: Tally, how: str) -> None:
-    """A sweep is killed again and again, and begun again each time, until it is complete; then the next one."""
-    began = time.perf_counter()
+    """A sweep is killed again and again, and begun again each time, until it is complete; then the next one. Kills that came too late,
+    when it was done, do not count."""
     fill(scratch / "whole")
+    began = time.perf_counter()
+    wait(start(how, scratch / "timed"), 120)
     took, whole = time.perf_counter() - began, finished(scratch / "whole")
-    folder, before = scratch / f"{how}0", {}
-    for turn in range(times):
-        if how == "Dask":
-            child = subprocess.Popen([sys.executable, __file__, "--child", folder], start_new_session=True).pid
-            limit = 8.0
-        else:
-            child, limit = (
-                forked(lambda at=folder: in_pool(at) if how == "pool" else fill(at)),
-                1.3 * took + 0.1 * (how == "pool"),
-            )
-        time.sleep(dice.uniform(0, limit))
-        victim = "all of it"
-        if how == "pool" and (workers := children(child)) and dice.random() < 0.5:
-            victim, chosen = "a worker", dice.choice(workers)
-            kill(chosen, os.kill)
-            status = wait(child, 60)
-            tally.note("kill -9", "a worker of a pool", "hangs after it has lost a worker" if status is None else None)
+    folder, before, struck = scratch / "0", {}, 0
+    for turn in range(1, 5 * times + 1):
+        child, victim = start(how, folder), "all of it"
+        time.sleep(dice.uniform(0, took))
+        workers = children(child) if how == "pool" else []
+        if workers and dice.random() < 0.5:
+            victim = "a worker"
+            kill(dice.choice(workers), os.kill)
+            if wait(child, 60) is None:
+                tally.note("kill -9", "a worker of a pool", "hangs after it has lost a worker")
         kill(child, os.killpg)
-        wait(child, 60)
+        status = wait(child, 60)
         now = stored(folder) if folder.is_dir() else {}
         broken = None
         if lost := [name for name in before if now.get(name) != before[name]]:
             broken = f"{len(lost)} cells were lost or changed"
         elif wrong := [name for name in now if now[name] != whole.get(name)]:
             broken = f"{len(wrong)} files have other bytes"
-        if victim == "all of it":
-            tally.note(
-                "kill -9",
-                {"one": "a sweep in one process", "pool": "a sweep in a pool"}.get(how, f"a sweep on {how}"),
-                broken,
-            )
+        midway = victim == "a worker" or (status is not None and os.WIFSIGNALED(status))
+        struck += midway
+        if midway or broken:
+            where = {"one": "a sweep in one process", "pool": "a sweep in a pool", "Dask": "a sweep on Dask"}[how]
+            tally.note("kill -9", "a worker of a pool" if victim == "a worker" else where, broken)
         before = now
-        if len(now) == CELLS or turn == times - 1:
+        if not midway or len(now) == CELLS or struck == times:
             fill(folder)  # the same call ends it
             same = finished(folder) == whole
             tally.note(
                 "begun again after kills", "the same bytes as undisturbed", None if same else f"{folder} differs"
             )
-            folder, before = scratch / f"{how}{turn + 1}", {}
+            folder, before = scratch / str(turn), {}
+        if struck == times:
+            return
+
+
+def start(how: str, folder: Path) -> int:
+    """A sweep in a child, which leads a group of its own."""
+    if how == "Dask":
+        return subprocess.Popen([sys.executable, __file__, "--child", folder], start_new_session=True).pid
+    return forked(lambda: in_pool(folder) if how == "pool" else fill(folder))
 
 
 def in_pool(folder: Path) -> None:

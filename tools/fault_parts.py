@@ -14,7 +14,7 @@ os.environ.setdefault("TRAJLIB_PROGRESS", "off")
 import trajlib as tl
 from trajlib.ensembles import Trajectories
 
-CELLS = 24
+CELLS = 60
 REMEDY = re.compile(
     r"comput(e|es|ed) it again|compute the result again|copy it again|goes on from there|give (a|another)|restore it|move the folder away"
     r"|same call|make findings|wait for it|make it first|free|written to|download",
