@@ -44,6 +44,7 @@ TANGENT = RUN | {"vectors": VECTORS, "steps": 8}
 TRAINING = {"network": NET, "task": TASK, "lr": 0.1, "weight_decay": 0.0, "decoupled_weight_decay": False, "batch_size": 7,
             "batch_seed": 0, "replacement": False, "device": None}  # fmt: skip
 GD = tl.GradientDescent(NET, TASK)
+GD_HALF = tl.GradientDescent(NET, TASK, lr=0.5)
 W = NET.init(2, seed=0)
 
 
@@ -69,7 +70,7 @@ CALLS = {
     "tangent": (quietly(tl.tangent), TANGENT | {"every": 2}),
     "lyapunov_spectrum": (
         quietly(tl.lyapunov_spectrum),
-        TANGENT | {"k": SIZE, "transient": 1, "blocks": 2, "interval": 1, "seed": 0, "vectors": None},
+        TANGENT | {"k": SIZE, "transient": 0, "blocks": 4, "interval": 1, "seed": 0, "vectors": None},
     ),
     "finite_time_exponents": (
         quietly(tl.finite_time_exponents),
@@ -82,18 +83,14 @@ CALLS = {
     "present_vectors": (
         quietly(tl.present_vectors),
         {k: v for k, v in TANGENT.items() if k != "steps"}
-        | {"at": [5], "method": "ginelli", "lag": 2, "window": 2, "k": SIZE, "seed": 0, "memory": 2**20},
+        | {"at": [5], "method": "ginelli", "lag": 2, "window": None, "k": SIZE, "seed": 0, "memory": 2**20},
     ),
     "sharpness": (
         tl.sharpness,
         {"gd": GD, "w": W, "k": 1, "preconditioned": False, "t": None, "smallest": False, "tolerance": 1e-6,
          "iterations": 50, "seed": 0, "method": "auto"},
     ),
-    "hessian_density": (
-        tl.hessian_density,
-        {"gd": GD, "w": W, "probes": 2, "steps": 4, "points": 16, "width": 0.1, "seed": 0},
-    ),
-    "cycle_multipliers": (tl.cycle_multipliers, {"gd": MAP, "orbit": ORBIT}),
+    "cycle_multipliers": (tl.cycle_multipliers, {"gd": GD, "orbit": W[:, None]}),
     "cycle_period": (tl.cycle_period, {"path": ORBIT, "max_period": 2, "tolerance": 0.1}),
     "pair_angles": (tl.pair_angles, {"vectors": VECTORS}),
     "SoftmaxMap": (tl.SoftmaxMap, {"kappa": 2.0, "p": np.array([0.5, 0.5])}),
@@ -217,6 +214,8 @@ def judge(name, wrong):
         except Exception as error:
             at = traceback.extract_tb(error.__traceback__)[-1]
             said = f"{type(error).__name__}: {error} ({at.filename}:{at.lineno})"
+            if isinstance(error, OSError) and error.filename is not None:  # of the system, about a file that it names
+                return
             if not isinstance(error, TypeError | ValueError | OSError | MemoryError | ImportError | RuntimeError):
                 raise Complaint(f"another error: {said}") from error
             if isinstance(error, Warning) or "trajlib" not in at.filename or not (at.line or "").startswith("raise"):
@@ -294,18 +293,11 @@ def test_names_of_units_and_classes_do_not_matter(n, seed, units, classes):
     units, classes = list(units), list(classes)
     w = NET.init(n, seed=seed)
     w1, b1, w2, b2 = NET.unpack(w)
-    renamed = NET.pack(w1[:, units], b1[:, units], w2[:, classes][:, :, units], b2[:, classes])
-    y = np.argsort(classes)[TASK.y]
-    other = tl.GradientDescent(NET, tl.Task("renamed", TASK.x, y), lr=0.5)
-    got = NET.unpack(final(other, renamed, 20))
-    expected = NET.unpack(final(tl.GradientDescent(NET, tl.Task("iris", TASK.x, TASK.y), lr=0.5), w, 20))
-    back = [got[0], got[1], got[2], got[3]]
-    for one, two in zip(
-        back,
-        (expected[0][:, units], expected[1][:, units], expected[2][:, classes][:, :, units], expected[3][:, classes]),
-        strict=True,
-    ):
-        np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-9)
+    renamed = NET.pack(w1[..., units], b1[..., units], w2[..., units, :][..., classes], b2[..., classes])
+    other = tl.GradientDescent(NET, tl.Task("renamed", TASK.x, np.argsort(classes)[TASK.y]), lr=0.5)
+    v1, c1, v2, c2 = NET.unpack(final(GD_HALF, w, 20))
+    expected = NET.pack(v1[..., units], c1[..., units], v2[..., units, :][..., classes], c2[..., classes])
+    np.testing.assert_allclose(final(other, renamed, 20), expected, rtol=1e-9, atol=1e-9)
 
 
 # Files
@@ -332,7 +324,12 @@ def test_a_run_is_the_same_after_it_was_saved(n, seed, steps, record):
 def test_numbers_are_the_same_after_they_were_saved(location, scale, shape):
     law = SkewLognormal(location, scale, shape)
     with tempfile.TemporaryDirectory() as folder:
-        assert tl.load(law.save(Path(folder, "law"))) == law
+        path = law.save(Path(folder, "law"))
+        again = tl.load(path)
+        assert again.save(Path(folder, "again")).read_bytes() == path.read_bytes()
+    for name in ("location", "scale", "shape"):
+        one, two = getattr(law, name, None), getattr(again, name, None)
+        assert type(one) is type(two) and np.asarray(one).tobytes() == np.asarray(two).tobytes()
 
 
 PARAMETERS = st.none() | st.booleans() | st.integers() | FLOATS | st.text(max_size=5) | st.tuples(FLOATS, st.booleans())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
+import pathlib
 from collections.abc import Iterable
 
 import numpy as np
@@ -84,6 +85,19 @@ def choice(name: str, value, allowed: Iterable[str]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}")
     return value
+
+
+def path(name: str, value) -> pathlib.Path:
+    """A path that a file system can be asked for."""
+    try:
+        text = os.fspath(value)
+        if isinstance(text, str) and text and "\0" not in text:
+            os.fsencode(text)
+            return pathlib.Path(text)
+    except (TypeError, UnicodeEncodeError):
+        text = None
+    kind = ValueError if isinstance(value, str) else TypeError
+    raise kind(f"{name} must be a path, as text that is not empty or as pathlib.Path, got {shown(value)}")
 
 
 def unmasked(name: str, value):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _validate
+from ..models.perceptron import Perceptron
 from ..series.phases import detect_period
 from .transverse import transverse
 
@@ -74,6 +75,8 @@ def cycle_multipliers(gd, orbit: np.ndarray) -> np.ndarray:
     TypeError, ValueError
         If the network is no Perceptron, or the orbit has another shape or type.
     """
+    if not isinstance(getattr(gd, "network", None), Perceptron):
+        raise TypeError(f"gd must be the training of a Perceptron, got {_validate.shown(gd)}")
     steps = transverse(gd.network, gd.jacobian(_validate.float64("orbit", orbit)))
     product = steps[..., 0, :, :]
     for t in range(1, steps.shape[-3]):

@@ -203,7 +203,8 @@ def open_sweep(folder: str | os.PathLike) -> Sweep:
     FileNotFoundError, ValueError
         If the folder holds no ``manifest.json``, or one that cannot be understood.
     """
-    path = Path(folder) / MANIFEST
+    folder = _validate.path("folder", folder)
+    path = folder / MANIFEST
     try:
         book = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -214,7 +215,7 @@ def open_sweep(folder: str | os.PathLike) -> Sweep:
         raise ValueError(
             f"{path} is not the manifest of a sweep in format {FORMAT}; was it written by a newer trajlib?"
         )
-    return Sweep(Path(folder), *_expand(book["axes"] or book["cells"]), book)
+    return Sweep(folder, *_expand(book["axes"] or book["cells"]), book)
 
 
 def sweep(
@@ -302,6 +303,9 @@ def sweep(
     (3, 2, 1) [9.]
     """
     axes, cells = _expand(grid)
+    folder = _validate.path("folder", folder)
+    if not (fixed is None or (isinstance(fixed, Mapping) and all(isinstance(name, str) for name in fixed))):
+        raise TypeError(f"fixed must map names to values, or be None, got {_validate.shown(fixed)}")
     constants = {name: _shards.plain(name, value) for name, value in (fixed or {}).items()}
     _validate.count("in_flight", in_flight, 1)
     if both := sorted(set(constants) & set(cells[0])):
@@ -311,14 +315,14 @@ def sweep(
     if executor is not None and not hasattr(executor, "submit"):
         raise TypeError(f"executor must be a concurrent.futures executor, got {type(executor).__name__}")
     _validate.choice("code", code, ("check", "ignore"))
-    before = _earlier(Path(folder))
+    before = _earlier(folder)
     if before is not None:
         axes, cells = _spelled(before, axes, cells)
         if _shards.key(constants) == _shards.key(before.manifest["fixed"]):
             constants = {name: _shards.plain(name, value) for name, value in before.manifest["fixed"].items()}
     book: dict[str, Any] = {"format": FORMAT, "run": _code.name_of(run), "version": version, "fixed": constants}
     book |= {"axes": axes, "cells": None if axes else cells, "made_by": [], "sha256": {}}
-    plan = Sweep(Path(folder), axes, cells, book)
+    plan = Sweep(folder, axes, cells, book)
     earlier = {} if before is None else before.manifest
     if before is not None:
         _must_match(plan, before)
