@@ -300,6 +300,25 @@ def test_no_array_of_another_kind_passes_with_its_meaning_lost(name, kind):
                 function(**arguments | {argument: other(good)})
 
 
+@pytest.mark.parametrize("path", [None, 3, b"x", b"", "", "a\0b", "\ud800", object(), ["x"]])
+def test_what_is_no_path_is_refused(path, tmp_path):
+    run = lambda seed: {"x": seed}  # noqa: E731
+    for name, call in {
+        "path": lambda: tl.load(path),
+        "path ": lambda: LAW.save(path),
+        "folder": lambda: tl.open_sweep(path),
+        "folder ": lambda: tl.sweep(run, {"seed": [0]}, path),
+    }.items():
+        with pytest.raises(ValueError if isinstance(path, str) else TypeError, match=f"^{name.strip()} must be a path"):
+            call()
+
+
+@pytest.mark.parametrize("fixed", [1, "a", ["a"], {1: 2}])
+def test_fixed_parameters_have_names(fixed, tmp_path):
+    with pytest.raises(TypeError, match="fixed must map names to values, or be None, got"):
+        tl.sweep(lambda seed: {"x": seed}, {"seed": [0]}, tmp_path / "s", fixed=fixed)
+
+
 def test_a_memmap_is_a_plain_array(tmp_path):
     file = np.memmap(tmp_path / "x", dtype=np.float64, mode="w+", shape=(5, 3))
     assert _validate.float64("x", file) is file
