@@ -23,7 +23,11 @@ ROOT = Path(__file__).parents[1]
 # A few made-up arguments, the same in every run; --hypothesis-profile=campaign makes up others, many more.
 hypothesis.settings.register_profile("few", max_examples=10, derandomize=True, deadline=None, database=None)
 hypothesis.settings.register_profile(
-    "campaign", max_examples=350, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
+    "campaign",
+    max_examples=350,
+    deadline=None,
+    phases=[hypothesis.Phase.reuse, hypothesis.Phase.generate],
+    suppress_health_check=list(hypothesis.HealthCheck),
 )
 hypothesis.settings.load_profile("few")
 

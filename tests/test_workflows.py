@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def text_of(job):
 
 
 def test_there_are_workflows():
-    assert [path.stem for path in WORKFLOWS] == ["colab", "pages", "release", "test"]
+    assert [path.stem for path in WORKFLOWS] == ["colab", "pages", "platforms", "release", "test"]
 
 
 @each
@@ -172,6 +173,27 @@ def test_the_wheel_is_checked_without_a_checkout():
     assert not any("checkout" in step.get("uses", "") for step in jobs["wheel"]["steps"])
     assert "pip install dist/*.whl\npython -I check/wheel.py " in re.sub(r"\n+", "\n", text_of(jobs["wheel"]))
     assert any(step.get("with", {}).get("path") == ".ci/wheel.py" for step in jobs["build"]["steps"])
+
+
+def test_the_weekly_check_is_of_the_floors_and_of_the_newest():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {name: version for name, _, version in (pin.partition("==") for pin in pins if not pin.startswith("#"))}
+    floors = dict(dependency.split(">=") for dependency in project["dependencies"])
+    assert pinned.keys() == floors.keys()
+    for name, floor in floors.items():
+        assert [*map(int, floor.split(".")), 0, 0][:3] == [*map(int, pinned[name].split(".")), 0, 0][:3], name
+    jobs = load(ROOT / ".github" / "workflows" / "platforms.yml")["jobs"]
+    oldest, newest = jobs["wheel"]["strategy"]["matrix"]["versions"]
+    assert (
+        oldest["python"] == project["requires-python"].removeprefix(">=")
+        and "-c check/constraints-lowest.txt" in oldest["options"]
+    )
+    assert "-c" not in newest["options"].split()
+    assert (
+        jobs["wheel"]["strategy"]["matrix"]["machine"]
+        == load(RELEASE)["jobs"]["wheel"]["strategy"]["matrix"]["machine"]
+    )
 
 
 @pytest.mark.parametrize(

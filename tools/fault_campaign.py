@@ -292,6 +292,7 @@ def campaign(args: argparse.Namespace) -> list[dict]:
     for name, part in parts():
         with tempfile.TemporaryDirectory(prefix=f"faults-{name}-") as folder:
             Path(folder).chmod(0o755)
+            print(f"{name} ...", flush=True)
             part(Path(folder))
     return tally.table()
 

@@ -304,3 +304,37 @@ def test_any_name_may_be_a_parameter(name, tmp_path):
     )
     assert result.load(**{name: 2})["x"] == 2 and open_sweep(tmp_path / "s").array("cell").tolist() == [2, 2]
     assert sweep(lambda **cell: {"x": cell[name]}, {"i": [1]}, tmp_path / "f", fixed={name: 5}).array("x") == [5]
+
+
+def squared(i):
+    return {"x": i}
+
+
+def test_a_call_that_began_while_the_folder_was_empty(tmp_path, monkeypatch):
+    """Another one may have begun, or have come to its end, between two looks at the folder: nothing of it is taken for rubbish, or lost."""
+    folder, turn = tmp_path / "s", iter([1])
+    folder.mkdir()
+    iterdir = type(folder).iterdir
+
+    def late(self):
+        if self == folder and next(turn, None):
+            sweep(squared, {"i": [1, 2]}, folder, version=1)
+        return iterdir(self)
+
+    monkeypatch.setattr(type(folder), "iterdir", late)
+    assert sweep(squared, {"i": [1, 2]}, folder, version=1).array("x").tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("other", [1, 2])
+def test_a_call_that_is_overtaken_by_another(other, tmp_path, monkeypatch):
+    folder, held, turn = tmp_path / "s", shards.held, iter([1])
+
+    def late(place):
+        if next(turn, None):
+            sweep(squared, {"i": [1, 2]}, folder, version=other)
+        return held(place)
+
+    monkeypatch.setattr(shards, "held", late)
+    with pytest.raises(RuntimeError, match=r"another call has written to .*: make the same call again, or give another"):
+        sweep(squared, {"i": [1, 2]}, folder, version=1)
+    assert open_sweep(folder).manifest["version"] == other and not any(open_sweep(folder).check())

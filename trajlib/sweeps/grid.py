@@ -279,7 +279,7 @@ def sweep(
     OSError
         If a result cannot be stored, for example because the disk is full.
     RuntimeError
-        If another process or thread is filling the same folder.
+        If another process or thread is filling the same folder, or has just done so.
 
     Warns
     -----
@@ -351,6 +351,11 @@ def sweep(
     if not todo and earlier and _pretty(earlier) == _pretty(book):
         return plan  # complete: nothing is written, and the folder may be read-only
     with _shards.held(plan.folder) as log:
+        now = _earlier(folder)
+        if (now.manifest if now else {}) != earlier:  # what was planned above was planned for what was there
+            raise RuntimeError(
+                f"another call has written to {folder} since this one began: make the same call again, or give another folder"
+            )
         write(plan.folder / MANIFEST, _pretty(book))
         _compute(plan, run, todo, log, executor, in_flight, progress)
         book["sha256"] = {_shards.file(cell): book["sha256"][_shards.file(cell)] for cell in cells}
@@ -456,6 +461,8 @@ def _earlier(folder: Path) -> Sweep | None:
     if (folder / MANIFEST).exists():
         return open_sweep(folder)
     if folder.exists() and any(p.name != _shards.LOG and p.suffix != ".tmp" for p in folder.iterdir()):
+        if (folder / MANIFEST).exists():  # by now: another call has begun, which writes that first
+            return open_sweep(folder)
         raise ValueError(f"{folder} is not empty and holds no {MANIFEST} of a sweep: give a new or an empty folder")
     return None
 
