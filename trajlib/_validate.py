@@ -13,6 +13,9 @@ import numpy as np
 LARGEST = 2**63 - 1
 """Counts are sizes and steps, which machines hold in 64 bits."""
 
+MOST_THREADS = 4096
+"""More than any machine has cores."""
+
 
 def positive(name: str, value, *, zero: bool = False) -> float:
     """A finite real number, positive (or zero where allowed)."""
@@ -60,7 +63,7 @@ def shown(value) -> str:
 
 def threads(value) -> int | None:
     """A number of threads, or None for all cores."""
-    return None if value is None else count("threads", value, 1)
+    return None if value is None else count("threads", value, 1, MOST_THREADS)
 
 
 def flag(name: str, value) -> bool:

@@ -335,6 +335,8 @@ def test_a_call_that_is_overtaken_by_another(other, tmp_path, monkeypatch):
         return held(place)
 
     monkeypatch.setattr(shards, "held", late)
-    with pytest.raises(RuntimeError, match=r"another call has written to .*: make the same call again, or give another"):
+    with pytest.raises(
+        RuntimeError, match=r"another call has written to .*: make the same call again, or give another"
+    ):
         sweep(squared, {"i": [1, 2]}, folder, version=1)
     assert open_sweep(folder).manifest["version"] == other and not any(open_sweep(folder).check())

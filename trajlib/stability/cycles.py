@@ -46,8 +46,9 @@ def cycle_period(path: np.ndarray, *, max_period: int = 16, tolerance: float = 0
     (array(2), array(1))
     """
     path = _validate.float64("path", path)
-    if path.ndim < 2:
-        raise ValueError(f"path must have shape (..., steps, p), got {path.shape}")
+    if path.ndim < 2 or path.shape[-2] < 2:
+        raise ValueError(f"path must have shape (..., steps, p), of two steps at least, got {path.shape}")
+    _validate.finite("path", path)
     along = np.einsum("...tp,...p->...t", path - path[..., -1:, :], path[..., -1, :] - path[..., -2, :])
     size = np.ptp(along, axis=-1)[..., None]
     scaled = np.divide(along, size, out=np.zeros_like(along), where=size > 0)

@@ -311,7 +311,7 @@ def sweep(
     if both := sorted(set(constants) & set(cells[0])):
         raise ValueError(f"a parameter must be fixed or on the grid, not both: {', '.join(both)}")
     if version is not None and type(version) not in (int, str):
-        raise TypeError(f"version must be an integer, a string or None, got {version!r}")
+        raise TypeError(f"version must be an integer, a string or None, got {_validate.shown(version)}")
     if executor is not None and not hasattr(executor, "submit"):
         raise TypeError(f"executor must be a concurrent.futures executor, got {type(executor).__name__}")
     _validate.choice("code", code, ("check", "ignore"))
@@ -419,18 +419,24 @@ def _compute(plan: Sweep, run, todo: list[dict], log, executor, in_flight: int, 
 def _expand(grid) -> tuple[dict[str, tuple] | None, list[dict]]:
     """Axes and cells of a grid, checked."""
     if not isinstance(grid, Mapping | Sequence) or isinstance(grid, str | bytes) or not grid:
-        raise TypeError(f"grid must map names to values, or be a sequence of cells (dict), and not empty; got {grid!r}")
+        raise TypeError(
+            f"grid must map names to values, or be a sequence of cells (dict), and not empty; got {_validate.shown(grid)}"
+        )
     axes: dict[str, tuple] | None = None
     if isinstance(grid, Mapping):
         for name, values in grid.items():
             if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str | bytes) or not len(values):
-                raise TypeError(f"{name} must be a sequence of at least one value, such as [0.1], got {values!r}")
+                raise TypeError(
+                    f"{name} must be a sequence of at least one value, such as [0.1], got {_validate.shown(values)}"
+                )
         axes = {name: tuple(_shards.plain(name, value) for value in values) for name, values in grid.items()}
         cells = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     else:
         for cell in grid:
             if not isinstance(cell, Mapping) or not cell or set(cell) != set(grid[0]):
-                raise TypeError(f"cells must be dicts with the same names, got {cell!r} beside {grid[0]!r}")
+                raise TypeError(
+                    f"cells must be dicts with the same names, got {_validate.shown(cell)} beside {_validate.shown(grid[0])}"
+                )
         cells = [{name: _shards.plain(name, value) for name, value in cell.items()} for cell in grid]
     if not all(isinstance(name, str) for name in cells[0]):
         raise TypeError(f"parameters must be named by strings, got {list(cells[0])}")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _validate
 from .._files import CELL, archive, explained, text
 
 LOG = "log.jsonl"
@@ -83,7 +84,9 @@ def plain(name: str, value):
         return value
     if isinstance(value, list | tuple):
         return tuple(plain(name, entry) for entry in value)
-    raise TypeError(f"{name} must be a finite number, a string, bool, None or a tuple of these, got {value!r}")
+    raise TypeError(
+        f"{name} must be a finite number, a string, bool, None or a tuple of these, got {_validate.shown(value)}"
+    )
 
 
 def same(value):
