@@ -5,9 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
+import hypothesis
 import pytest
 from filelock import FileLock
 from threadpoolctl import threadpool_limits
@@ -17,6 +19,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 from laboratory import LAB, PAGE
 
 ROOT = Path(__file__).parents[1]
+
+# A few made-up arguments, the same in every run; --hypothesis-profile=campaign makes up others, many more.
+hypothesis.settings.register_profile("few", max_examples=10, derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile(
+    "campaign",
+    max_examples=350,
+    deadline=None,
+    phases=[hypothesis.Phase.reuse, hypothesis.Phase.generate],
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+hypothesis.settings.load_profile("few")
 
 # Workers share the cores, so trajlib computes on one thread in each, which changes no bit. The threads of PyTorch and BLAS keep their
 # number in the chapters, which run in processes of their own and print digits that depend on it, but do not spin while they wait.
@@ -87,6 +100,16 @@ def html(once):
     return ROOT / "_build" / "html"
 
 
+def wait_until_true(page, expression, *, timeout=120_000, polling=100):
+    """Instead of Playwright's own, which evaluates the text again and again inside the page: the policy of the pages forbids that. What is
+    asked from here is not bound by it."""
+    until = time.monotonic() + timeout / 1000
+    while not page.evaluate(f"!!({expression})"):
+        if time.monotonic() > until:
+            raise TimeoutError(f"not true after {timeout / 1000:.0f} s: {expression}")
+        page.wait_for_timeout(polling)
+
+
 @pytest.fixture(scope="module")
 def browser():
     """Headless Chromium. Where there is none these tests are skipped, but fail where CI is set, as .ci/run does."""
@@ -98,6 +121,7 @@ def browser():
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         missing("needs Chromium (Debian: apt install chromium)")
+    sync_api.Page.wait_for_function = wait_until_true
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser

@@ -313,6 +313,53 @@ def test_no_array_of_another_kind_passes_with_its_meaning_lost(name, kind):
                 function(**arguments | {argument: other(good)})
 
 
+@pytest.mark.parametrize("path", [None, 3, b"x", b"", "", "a\0b", "\ud800", object(), ["x"]])
+def test_what_is_no_path_is_refused(path, tmp_path):
+    run = lambda seed: {"x": seed}  # noqa: E731
+    for name, call in {
+        "path": lambda: tl.load(path),
+        "path ": lambda: LAW.save(path),
+        "folder": lambda: tl.open_sweep(path),
+        "folder ": lambda: tl.sweep(run, {"seed": [0]}, path),
+    }.items():
+        with pytest.raises(ValueError if isinstance(path, str) else TypeError, match=f"^{name.strip()} must be a path"):
+            call()
+
+
+MAP = tl.SoftmaxMap(3.0, np.array([0.3, 0.3, 0.4]))
+START = MAP.init(2, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda: tl.perturb(MAP, START, radius=1e-3, copies=1, seed=0, biases=np.array([])),
+            "biases must be True or False",
+        ),
+        (lambda: tl.train(MAP, START, 1, device=np.array([])), "device must be a name such as 'cpu'"),
+        (lambda: tl.train(MAP, START, 1, threads=2**31), "threads must be an integer from 1 to 4096"),
+        (lambda: tl.lyapunov_spectrum(MAP, START, 8, k=np.array([])), "k must be an integer >= 1"),
+        (lambda: tl.tangent(MAP, START, START[:, None], 1, device=b"cpu"), "device must be a name such as 'cpu'"),
+        (lambda: tl.cycle_period(np.full((4, 3), np.inf), max_period=2), "path must be finite"),
+        (lambda: tl.cycle_period(np.zeros((0, 3)), max_period=2), "path must have shape .*, of two steps at least"),
+        (lambda: tl.cycle_multipliers(None, START), "gd must be the training of a Perceptron, got None"),
+        (lambda: tl.Task.from_arrays(None, [1, 2]), "x must hold rows of numbers, got None"),
+        (lambda: tl.sweep(len, np.zeros((9, 9)), "nowhere"), "grid must map names to values"),
+    ],
+)
+def test_what_made_up_arguments_found(call, said):
+    with pytest.raises((TypeError, ValueError), match=f"^{said}") as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fixed", [1, "a", ["a"], {1: 2}])
+def test_fixed_parameters_have_names(fixed, tmp_path):
+    with pytest.raises(TypeError, match="fixed must map names to values, or be None, got"):
+        tl.sweep(lambda seed: {"x": seed}, {"seed": [0]}, tmp_path / "s", fixed=fixed)
+
+
 def test_a_memmap_is_a_plain_array(tmp_path):
     file = np.memmap(tmp_path / "x", dtype=np.float64, mode="w+", shape=(5, 3))
     assert _validate.float64("x", file) is file

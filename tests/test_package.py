@@ -4,13 +4,19 @@ import doctest
 import importlib
 import os
 import pkgutil
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import trajlib
+
+ROOT = Path(__file__).parents[1]
 
 
 def python(code, **environment):
@@ -23,6 +29,17 @@ def modules():
     found = [trajlib.__name__]
     found += [m.name for m in pkgutil.walk_packages(trajlib.__path__, "trajlib.")]
     return found
+
+
+def test_one_version():
+    """The package has it, the build reads it there, and what repeats it says the same."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "version" not in project["project"] and project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"]["path"] == "trajlib/__init__.py"
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == trajlib.__version__
+    newest = re.search(r"(?m)^## (\S+) \((.*)\)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    assert newest[1] == trajlib.__version__ and re.fullmatch(r"not released yet|\d{4}-\d\d-\d\d", newest[2])
+    assert re.fullmatch(r"\d+\.\d+\.\d+", trajlib.__version__)
 
 
 def test_import_pulls_in_nothing_heavy():

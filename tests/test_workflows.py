@@ -1,10 +1,12 @@
 """The GitHub workflows: well-formed, with few permissions and a time limit, and they name only what is there."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,9 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TARGETS = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 # Paths of the project as they occur in a workflow; /project is where the container sees the checkout.
 PATHS = re.compile(r"(?:(?<=/project/)|(?<![\w./-]))((?:\.ci|tools)/\w+(?:\.\w+)?|[\w-]+\.(?:md|txt|toml|yml))\b")
+
+OTHERS = {"release": ["pypa/gh-action-pypi-publish@release/v1"]}
+"""Actions that are not GitHub's own: PyPI's, without which nothing is published by trust alone."""
 
 each = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 
@@ -36,7 +41,7 @@ def text_of(job):
 
 
 def test_there_are_workflows():
-    assert [path.stem for path in WORKFLOWS] == ["colab", "pages", "test"]
+    assert [path.stem for path in WORKFLOWS] == ["colab", "pages", "platforms", "release", "test"]
 
 
 @each
@@ -63,7 +68,8 @@ def test_no_job_that_may_write_runs_the_project(path):
 @each
 def test_actions_are_githubs_own_at_a_major_tag(path):
     used = [step["uses"] for job in load(path)["jobs"].values() for step in job["steps"] if "uses" in step]
-    assert used and all(re.fullmatch(r"actions/[\w-]+@v\d+", action) for action in used), used
+    others = [action for action in used if not re.fullmatch(r"actions/[\w-]+@v\d+", action)]
+    assert used and others == OTHERS.get(path.stem, []), used
 
 
 @each
@@ -81,7 +87,15 @@ def test_paths_exist(path):
 
 def test_paths_are_found():
     found = {name for path in WORKFLOWS for name in PATHS.findall(path.read_text(encoding="utf-8"))}
-    assert {".ci/run", ".ci/colab.py", "tools/contents.py", "constraints.txt", "pyproject.toml", "test.yml"} <= found
+    assert {
+        ".ci/run",
+        ".ci/colab.py",
+        ".ci/wheel.py",
+        "tools/contents.py",
+        "constraints.txt",
+        "pyproject.toml",
+        "test.yml",
+    } <= found
 
 
 def runs(job):
@@ -139,6 +153,69 @@ def test_pages_are_published_from_where_the_book_is_built():
     steps = load(ROOT / ".github" / "workflows" / "pages.yml")["jobs"]["build"]["steps"]
     (folder,) = (step["with"]["path"] for step in steps if "pages" in step.get("uses", ""))
     assert f"{folder}/index.html" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+RELEASE = ROOT / ".github" / "workflows" / "release.yml"
+
+
+def test_what_is_published_is_what_was_checked_on_every_machine():
+    jobs = load(RELEASE)["jobs"]
+    assert jobs["publish"]["needs"] == ["build", "wheel"] and jobs["publish"]["if"] == "github.ref_type == 'tag'"
+    assert jobs["publish"]["permissions"] == {"id-token": "write"} and jobs["publish"]["environment"]["name"] == "pypi"
+    machines = "|".join(jobs["wheel"]["strategy"]["matrix"]["machine"])
+    assert all(kind in machines for kind in ("ubuntu-24.04|", "-arm", "macos", "windows"))
+    (kept,) = (s["with"] for s in jobs["build"]["steps"] if s.get("with", {}).get("path") == "dist")
+    for job in ("wheel", "publish"):
+        taken = [s["with"] for s in jobs[job]["steps"] if "download-artifact" in s.get("uses", "")]
+        assert {"name": kept["name"], "path": "dist"} in taken, job
+        assert "hatchling" not in text_of(jobs[job]), "built once"
+
+
+def test_the_wheel_is_checked_without_a_checkout():
+    jobs = load(RELEASE)["jobs"]
+    assert not any("checkout" in step.get("uses", "") for step in jobs["wheel"]["steps"])
+    assert "pip install dist/*.whl\npython -I check/wheel.py " in re.sub(r"\n+", "\n", text_of(jobs["wheel"]))
+    assert any(step.get("with", {}).get("path") == ".ci/wheel.py" for step in jobs["build"]["steps"])
+
+
+def test_the_weekly_check_is_of_the_floors_and_of_the_newest():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {name: version for name, _, version in (pin.partition("==") for pin in pins if not pin.startswith("#"))}
+    floors = dict(dependency.split(">=") for dependency in project["dependencies"])
+    assert pinned.keys() == floors.keys()
+    for name, floor in floors.items():
+        assert [*map(int, floor.split(".")), 0, 0][:3] == [*map(int, pinned[name].split(".")), 0, 0][:3], name
+    jobs = load(ROOT / ".github" / "workflows" / "platforms.yml")["jobs"]
+    oldest, newest = jobs["wheel"]["strategy"]["matrix"]["versions"]
+    assert (
+        oldest["python"] == project["requires-python"].removeprefix(">=")
+        and "-c check/constraints-lowest.txt" in oldest["options"]
+    )
+    assert "-c" not in newest["options"].split()
+    assert (
+        jobs["wheel"]["strategy"]["matrix"]["machine"]
+        == load(RELEASE)["jobs"]["wheel"]["strategy"]["matrix"]["machine"]
+    )
+
+
+@pytest.mark.parametrize(
+    "tag, section, passes",
+    [
+        ("v1.2.3", "## 1.2.3 (2027-01-31)", True),
+        ("v1.2.4", "## 1.2.3 (2027-01-31)", False),
+        ("v1.2.3", "## 1.2.3 (not released yet)", False),
+        ("v1.2.3", "## 1.2.30 (2027-01-31)", False),
+    ],
+)
+def test_a_release_is_named_alike_everywhere(tag, section, passes, tmp_path):
+    (step,) = (s for s in load(RELEASE)["jobs"]["build"]["steps"] if "tag" in s.get("if", ""))
+    (tmp_path / "CHANGELOG.md").write_text(f"# Changes\n\n{section}\n", encoding="utf-8")
+    environment = os.environ | {"VERSION": "1.2.3", "GITHUB_REF_NAME": tag}
+    done = subprocess.run(
+        ["bash", "-e", "-c", step["run"]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0) == passes and bool(done.stderr) != passes
 
 
 def test_actionlint_finds_nothing():

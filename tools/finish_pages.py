@@ -5,7 +5,9 @@ import html
 import re
 from pathlib import Path
 
+import licences
 import page_figures
+from policy import with_policy
 
 LEFT_OUT = (
     r"\s*<script>const THEBE_JS_URL.*?</script>",  # for live kernels, which these pages have none of; given twice, an error
@@ -88,10 +90,12 @@ def finish(app, exception) -> None:
             text = re.sub(pattern, replacement, text)
         text = TABLE.sub(stacked, text)
         text = page_figures.with_light_figures(text, page.parent, narrow)
+        text = licences.with_link(with_policy(text))
         if "tl-contents" not in text:
             text = with_contents(text)
         if text != before:
             page.write_text(text, encoding="utf-8")
+    licences.write(Path(app.outdir))
     for figure in Path(app.outdir, "_images").glob("*.png"):
         picture = figure.read_bytes()
         if (lighter := page_figures.palette(picture)) != picture:

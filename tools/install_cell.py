@@ -5,6 +5,7 @@ offer for download (`portable_notebooks.py`) carry it along. No page shows the c
 """
 
 import base64
+import hashlib
 from pathlib import Path
 
 import yaml
@@ -46,12 +47,17 @@ if getattr(importlib.util.find_spec("trajlib"), "origin", None) is None:  # a fo
 PIECE_OF_WHEEL = "{title}{part}\ntrajlib_wheel {assign} '''\n{text}'''"
 
 FROM_WHEEL = """
-import base64, importlib.util, pathlib, subprocess, sys, tempfile
+trajlib_sha256 = "{digest}"  # of the wheel
+import base64, hashlib, importlib.util, pathlib, subprocess, sys, tempfile
 
 if getattr(importlib.util.find_spec("trajlib"), "origin", None) is None:  # a folder of that name is not enough
+    content = base64.b64decode(trajlib_wheel)
+    if hashlib.sha256(content).hexdigest() != trajlib_sha256:
+        raise RuntimeError("the trajlib in this notebook is not what was put there (damaged on the way, or a part of this cell was not "
+                           "run?): run it from the first cell on, or download the notebook again")
     with tempfile.TemporaryDirectory() as folder:
         wheel = pathlib.Path(folder, "{name}")
-        wheel.write_bytes(base64.b64decode(trajlib_wheel))
+        wheel.write_bytes(content)
         {pip}
 {say}"""
 
@@ -79,7 +85,8 @@ def from_repository(page: Path, where: tuple[str, str] | None) -> NotebookNode:
 
 def from_wheel(page: Path, wheel: Path) -> list[NotebookNode]:
     """The cells of a notebook that carries `wheel`: one, unless the wheel is so large that it has to be cut."""
-    text = base64.b64encode(wheel.read_bytes()).decode("ascii")
+    content = wheel.read_bytes()
+    text = base64.b64encode(content).decode("ascii")
     lines = [text[i : i + LINE] + "\n" for i in range(0, len(text), LINE)]
     pieces = ["".join(lines[i : i + LINES]) for i in range(0, len(lines), LINES)]
     sources = [
@@ -93,7 +100,7 @@ def from_wheel(page: Path, wheel: Path) -> list[NotebookNode]:
     ]
     pip = PIP.format(what=f'f"{{wheel}}[{extras(page)}]"')
     say = SAY.format(said=f"Installed trajlib {wheel.name.split('-')[1]}, which this notebook brings along.")
-    sources[-1] += FROM_WHEEL.format(name=wheel.name, pip=pip, say=say)
+    sources[-1] += FROM_WHEEL.format(name=wheel.name, digest=hashlib.sha256(content).hexdigest(), pip=pip, say=say)
     return [_cell(source, f"-{k}" if k else "") for k, source in enumerate(sources)]
 
 

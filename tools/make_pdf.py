@@ -54,7 +54,10 @@ def main() -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
             page = browser.new_page(
-                viewport={"width": 1000, "height": 1200}, color_scheme="light", reduced_motion="reduce"
+                viewport={"width": 1000, "height": 1200},
+                color_scheme="light",
+                reduced_motion="reduce",
+                bypass_csp=True,  # Playwright waits by evaluating text in the page
             )
             page.set_default_timeout(10 * PATIENCE)
             page.goto(whole.as_uri())

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,17 @@ CHUNK = 1 << 22
 WINDOWS = os.name == "nt"
 PATIENCE = 2.0
 """Seconds for which Windows may keep a file from being replaced, because a virus scanner or a backup reads it."""
+NO_ROOM = "make room, or give a folder on another disk"
+CLOSED = "give a folder that can be written to"
+REMEDIES = {
+    errno.ENOSPC: NO_ROOM,
+    errno.EDQUOT: NO_ROOM,
+    errno.EFBIG: NO_ROOM,
+    errno.EACCES: CLOSED,
+    errno.EPERM: CLOSED,
+    errno.EROFS: CLOSED,
+}
+"""What to do where a file cannot be written, by the number of the error."""
 CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # a file system that knows no fsync
 
 
@@ -99,8 +111,8 @@ def intact(file: BinaryIO) -> str:
 
 def write(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
     """The whole file or none, also after a power cut where system, disk and file system allow to ask for that. The content is given, or
-    written by a function into the open file."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    written by a function into the open file. Of several threads or processes that write one file, one has written it in the end."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with open(temporary, "w+b") as file:
             if callable(content):
@@ -110,9 +122,11 @@ def write(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
             file.flush()
             _to_disk(file.fileno())
         _replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise explained(error, path) from None
         raise
     with suppress(OSError):
         # the name, too; Windows cannot open a folder, network drives cannot sync one, and the data are safe
@@ -121,6 +135,13 @@ def write(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def explained(error: OSError, path: Path) -> OSError:
+    """The same error, of the file that was asked for, and with what to do about it where that is known."""
+    if error.errno not in REMEDIES:
+        return error
+    return OSError(error.errno, f"{error.strerror} (nothing was changed; {REMEDIES[error.errno]})", str(path))
 
 
 def _to_disk(number: int) -> None:

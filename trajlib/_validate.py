@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import numbers
 import os
+import pathlib
 from collections.abc import Iterable
 
 import numpy as np
 
 LARGEST = 2**63 - 1
 """Counts are sizes and steps, which machines hold in 64 bits."""
+
+MOST_THREADS = 4096
+"""More than any machine has cores."""
 
 
 def positive(name: str, value, *, zero: bool = False) -> float:
@@ -59,7 +63,7 @@ def shown(value) -> str:
 
 def threads(value) -> int | None:
     """A number of threads, or None for all cores."""
-    return None if value is None else count("threads", value, 1)
+    return None if value is None else count("threads", value, 1, MOST_THREADS)
 
 
 def flag(name: str, value) -> bool:
@@ -84,6 +88,19 @@ def choice(name: str, value, allowed: Iterable[str]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}")
     return value
+
+
+def path(name: str, value) -> pathlib.Path:
+    """A path that a file system can be asked for."""
+    try:
+        text = os.fspath(value)
+        if isinstance(text, str) and text and "\0" not in text:
+            os.fsencode(text)
+            return pathlib.Path(text)
+    except (TypeError, UnicodeEncodeError):
+        text = None
+    kind = ValueError if isinstance(value, str) else TypeError
+    raise kind(f"{name} must be a path, as text that is not empty or as pathlib.Path, got {shown(value)}")
 
 
 def unmasked(name: str, value):

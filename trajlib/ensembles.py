@@ -307,6 +307,7 @@ def perturb(gd: Dynamics, w0: np.ndarray, *, radius: float, copies: int, seed: i
 def _perturbed(gd: Dynamics, w0: np.ndarray, radius, copies, seed, biases) -> np.ndarray:
     radius, copies = _validate.positive("radius", radius), _validate.count("copies", copies, 1)
     seed = _validate.count("seed", seed)
+    biases = _validate.flag("biases", False if biases is None else biases)
     if radius > 1e300:
         raise ValueError(f"radius must leave the weights finite, got {radius!r}")
     movable = np.ones(w0.shape[1], dtype=bool) if biases else gd.movable

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple
 
 import numpy as np
 
+from . import _validate
 from ._files import CELL, archive, intact, text, write
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Result:
         """
         from . import __version__
 
-        path = Path(path)
+        path = _validate.path("path", path)
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a folder; give the name of a file in it, such as {path / 'result.npz'}")
         path = _npz(path)
@@ -322,7 +323,7 @@ def load(path: str | os.PathLike[str]) -> Result:
     ...     load(Setting(noise=0.2).save(f"{folder}/setting.npz"))
     Setting(aspect_ratio=0.5, init_scale=0.3, noise=0.2, sparsity=0.1, weight_decay=0.0)
     """
-    path = Path(path)
+    path = _validate.path("path", path)
     if _npz(path).is_file():
         path = _npz(path)
     elif not path.is_file():

@@ -41,7 +41,15 @@ def test_arrays_that_are_not_the_manifest_s_are_refused_and_made_again(tmp_path,
     with pytest.raises(ValueError, match="is not what its manifest speaks of"):
         findings.load("squares")
     findings.make(tmp_path, squares, {"n": 3, "seed": 0})
-    assert len(calls) == 2 and findings.load("squares").x.tolist() == [0, 1, 4]
+    assert len(calls) == 2
+    manifest = (tmp_path / "squares.json").read_bytes()
+    for damaged in (b"", b"\xff", b"[]", b"{}", b"null", manifest[:-9], manifest.replace(b"sha256", b"sha257")):
+        (tmp_path / "squares.json").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"squares\.npz .* damaged; make findings writes both anew"):
+            findings.load("squares")
+    (tmp_path / "squares.json").write_bytes(manifest.replace(b'"settings"', b'"setting"'))
+    findings.make(tmp_path, squares, {"n": 3, "seed": 0})
+    assert len(calls) == 3 and findings.load("squares").x.tolist() == [0, 1, 4]
 
 
 @pytest.mark.parametrize("name", COMMITTED)

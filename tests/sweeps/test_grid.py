@@ -535,7 +535,8 @@ def test_a_full_disk(workers, walk, reference, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(_files, "open", Disk(len(reference["manifest.json"]) + 4 * shard).open, raising=False)
         with pytest.raises(
-            OSError, match=r"No space left on device, when cell .* was to be stored; .* of 12 cells are kept"
+            OSError,
+            match=r"No space left on device \(.*make room.*\), when cell .* was to be stored; .* of 12 cells are kept",
         ) as e:
             sweep(walk, GRID, folder, executor=executor)
     assert e.value.errno == errno.ENOSPC and e.value.__cause__ is None

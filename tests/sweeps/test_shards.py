@@ -55,6 +55,54 @@ def test_a_folder_that_cannot_be_opened_is_no_obstacle(tmp_path, monkeypatch):
     assert (tmp_path / "file").read_bytes() == b"data"
 
 
+@pytest.mark.parametrize(
+    ("number", "kind", "remedy"),
+    [
+        (errno.ENOSPC, OSError, "make room"),
+        (errno.EDQUOT, OSError, "make room"),
+        (errno.EFBIG, OSError, "make room"),
+        (errno.EACCES, PermissionError, "give a folder that can be written to"),
+        (errno.EROFS, OSError, "give a folder that can be written to"),
+    ],
+)
+def test_an_error_names_the_file_that_was_asked_for_and_what_to_do(number, kind, remedy, tmp_path):
+    (tmp_path / "r.npz").write_bytes(b"before")
+
+    def refused(file):
+        file.write(b"half")
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(kind, match=remedy) as caught:
+        _files.write(tmp_path / "r.npz", refused)
+    assert caught.value.errno == number and caught.value.filename == str(tmp_path / "r.npz")
+    assert os.strerror(number) in str(caught.value) and [p.name for p in tmp_path.iterdir()] == ["r.npz"]
+    assert (tmp_path / "r.npz").read_bytes() == b"before"
+
+
+def test_threads_that_write_one_file_at_once(tmp_path):
+    """They had one temporary file between them, and each but one failed, or stored a mixture."""
+    together, said = threading.Barrier(8), []
+
+    def run(number):
+        def content(file):
+            file.write(bytes([number]) * 1000)
+            together.wait(30)
+            file.write(bytes([number]) * 1000)
+
+        try:
+            _files.write(tmp_path / "one", content)
+        except OSError as error:
+            said.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert said == [] and [path.name for path in tmp_path.iterdir()] == ["one"]
+    assert (tmp_path / "one").read_bytes() in [bytes([number]) * 2000 for number in range(8)]
+
+
 @posix
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
@@ -256,3 +304,39 @@ def test_any_name_may_be_a_parameter(name, tmp_path):
     )
     assert result.load(**{name: 2})["x"] == 2 and open_sweep(tmp_path / "s").array("cell").tolist() == [2, 2]
     assert sweep(lambda **cell: {"x": cell[name]}, {"i": [1]}, tmp_path / "f", fixed={name: 5}).array("x") == [5]
+
+
+def squared(i):
+    return {"x": i}
+
+
+def test_a_call_that_began_while_the_folder_was_empty(tmp_path, monkeypatch):
+    """Another one may have begun, or have come to its end, between two looks at the folder: nothing of it is taken for rubbish, or lost."""
+    folder, turn = tmp_path / "s", iter([1])
+    folder.mkdir()
+    iterdir = type(folder).iterdir
+
+    def late(self):
+        if self == folder and next(turn, None):
+            sweep(squared, {"i": [1, 2]}, folder, version=1)
+        return iterdir(self)
+
+    monkeypatch.setattr(type(folder), "iterdir", late)
+    assert sweep(squared, {"i": [1, 2]}, folder, version=1).array("x").tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("other", [1, 2])
+def test_a_call_that_is_overtaken_by_another(other, tmp_path, monkeypatch):
+    folder, held, turn = tmp_path / "s", shards.held, iter([1])
+
+    def late(place):
+        if next(turn, None):
+            sweep(squared, {"i": [1, 2]}, folder, version=other)
+        return held(place)
+
+    monkeypatch.setattr(shards, "held", late)
+    with pytest.raises(
+        RuntimeError, match=r"another call has written to .*: make the same call again, or give another"
+    ):
+        sweep(squared, {"i": [1, 2]}, folder, version=1)
+    assert open_sweep(folder).manifest["version"] == other and not any(open_sweep(folder).check())

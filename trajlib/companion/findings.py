@@ -49,7 +49,9 @@ def load(name: str) -> Arrays:
     """
     found = _read(data_file(f"findings/{name}.npz"), data_file(f"findings/{name}.json"))
     if found is None:
-        raise ValueError(f"findings/{name}.npz is not what its manifest speaks of; make findings writes both anew")
+        raise ValueError(
+            f"findings/{name}.npz is not what its manifest speaks of, or that is damaged; make findings writes both anew"
+        )
     return found
 
 
@@ -69,8 +71,12 @@ def load_all(pattern: str) -> dict[str, Arrays]:
 
 def _read(arrays: Path, described: Path) -> Arrays | None:
     """What is in two files; None if the arrays are not those that the manifest speaks of."""
-    content, manifest = arrays.read_bytes(), json.loads(described.read_text(encoding="utf-8"))
-    if hashlib.sha256(content).hexdigest() != manifest["sha256"]:
+    content, told = arrays.read_bytes(), described.read_bytes()
+    try:
+        manifest = json.loads(told)
+        if hashlib.sha256(content).hexdigest() != manifest["sha256"]:
+            return None
+    except (ValueError, KeyError, TypeError):  # the manifest itself is damaged
         return None
     with np.load(io.BytesIO(content), allow_pickle=False) as there:
         return Arrays({key: there[key] for key in there.files}, manifest)
@@ -97,7 +103,7 @@ def make(folder: str | Path, compute: Callable[..., Mapping[str, np.ndarray]], s
     arrays, described = folder / f"{name}.npz", folder / f"{name}.json"
     if arrays.is_file() and described.is_file():
         there = _read(arrays, described)
-        if there is not None and {key: there.manifest[key] for key in made_by} == made_by:
+        if there is not None and {key: there.manifest.get(key) for key in made_by} == made_by:
             return there
     began = time.perf_counter()
     found = {key: np.asarray(value) for key, value in compute(**settings).items()}

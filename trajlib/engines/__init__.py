@@ -331,6 +331,8 @@ def pick(
     """
     _validate.choice("engine", engine, ("auto", *REGISTRY))
     _validate.choice("dtype", dtype, DTYPES)
+    if not (device is None or isinstance(device, str)):
+        raise TypeError(f"device must be a name such as 'cpu' or 'cuda', or None, got {_validate.shown(device)}")
     if engine == "auto":
         engine = next((name for name in REGISTRY if _takes(registered(name), what, device, dtype, size)), "generic")
     if why := registered(engine).refuses(what, device, dtype):

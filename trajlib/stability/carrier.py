@@ -30,6 +30,7 @@ def starting_vectors(gd, w0, k: int | None, vectors, seed: int) -> tuple[Dynamic
     gd, w0 = initial(gd, w0, tangent=True)
     seed = _validate.count("seed", seed)
     p = w0.shape[1]
+    k = k if k is None else _validate.count("k", k, 1)
     if vectors is not None:
         vectors = _validate.finite("vectors", with_memory(gd, w0, vectors, "vectors", fresh=True))
         if k is not None and vectors.shape[1] != k:
@@ -39,7 +40,7 @@ def starting_vectors(gd, w0, k: int | None, vectors, seed: int) -> tuple[Dynamic
         raise ValueError(
             f"k, the number of exponents, must be given for maps of more than {FUSED_LIMIT} parameters, got {p}"
         )
-    k = p if k is None else _validate.count("k", k, 1)
+    k = p if k is None else k
     if k > p:
         raise ValueError(f"k must be at most the number of parameters, {p}, got {k}")
     if vectors is None:

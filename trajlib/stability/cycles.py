@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _validate
+from ..models.perceptron import Perceptron
 from ..series.phases import detect_period
 from .transverse import transverse
 
@@ -45,8 +46,9 @@ def cycle_period(path: np.ndarray, *, max_period: int = 16, tolerance: float = 0
     (array(2), array(1))
     """
     path = _validate.float64("path", path)
-    if path.ndim < 2:
-        raise ValueError(f"path must have shape (..., steps, p), got {path.shape}")
+    if path.ndim < 2 or path.shape[-2] < 2:
+        raise ValueError(f"path must have shape (..., steps, p), of two steps at least, got {path.shape}")
+    _validate.finite("path", path)
     along = np.einsum("...tp,...p->...t", path - path[..., -1:, :], path[..., -1, :] - path[..., -2, :])
     size = np.ptp(along, axis=-1)[..., None]
     scaled = np.divide(along, size, out=np.zeros_like(along), where=size > 0)
@@ -74,6 +76,8 @@ def cycle_multipliers(gd, orbit: np.ndarray) -> np.ndarray:
     TypeError, ValueError
         If the network is no Perceptron, or the orbit has another shape or type.
     """
+    if not isinstance(getattr(gd, "network", None), Perceptron):
+        raise TypeError(f"gd must be the training of a Perceptron, got {_validate.shown(gd)}")
     steps = transverse(gd.network, gd.jacobian(_validate.float64("orbit", orbit)))
     product = steps[..., 0, :, :]
     for t in range(1, steps.shape[-3]):

@@ -203,7 +203,8 @@ def open_sweep(folder: str | os.PathLike) -> Sweep:
     FileNotFoundError, ValueError
         If the folder holds no ``manifest.json``, or one that cannot be understood.
     """
-    path = Path(folder) / MANIFEST
+    folder = _validate.path("folder", folder)
+    path = folder / MANIFEST
     try:
         book = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -214,7 +215,7 @@ def open_sweep(folder: str | os.PathLike) -> Sweep:
         raise ValueError(
             f"{path} is not the manifest of a sweep in format {FORMAT}; was it written by a newer trajlib?"
         )
-    return Sweep(Path(folder), *_expand(book["axes"] or book["cells"]), book)
+    return Sweep(folder, *_expand(book["axes"] or book["cells"]), book)
 
 
 def sweep(
@@ -278,7 +279,7 @@ def sweep(
     OSError
         If a result cannot be stored, for example because the disk is full.
     RuntimeError
-        If another process or thread is filling the same folder.
+        If another process or thread is filling the same folder, or has just done so.
 
     Warns
     -----
@@ -302,23 +303,26 @@ def sweep(
     (3, 2, 1) [9.]
     """
     axes, cells = _expand(grid)
+    folder = _validate.path("folder", folder)
+    if not (fixed is None or (isinstance(fixed, Mapping) and all(isinstance(name, str) for name in fixed))):
+        raise TypeError(f"fixed must map names to values, or be None, got {_validate.shown(fixed)}")
     constants = {name: _shards.plain(name, value) for name, value in (fixed or {}).items()}
     _validate.count("in_flight", in_flight, 1)
     if both := sorted(set(constants) & set(cells[0])):
         raise ValueError(f"a parameter must be fixed or on the grid, not both: {', '.join(both)}")
     if version is not None and type(version) not in (int, str):
-        raise TypeError(f"version must be an integer, a string or None, got {version!r}")
+        raise TypeError(f"version must be an integer, a string or None, got {_validate.shown(version)}")
     if executor is not None and not hasattr(executor, "submit"):
         raise TypeError(f"executor must be a concurrent.futures executor, got {type(executor).__name__}")
     _validate.choice("code", code, ("check", "ignore"))
-    before = _earlier(Path(folder))
+    before = _earlier(folder)
     if before is not None:
         axes, cells = _spelled(before, axes, cells)
         if _shards.key(constants) == _shards.key(before.manifest["fixed"]):
             constants = {name: _shards.plain(name, value) for name, value in before.manifest["fixed"].items()}
     book: dict[str, Any] = {"format": FORMAT, "run": _code.name_of(run), "version": version, "fixed": constants}
     book |= {"axes": axes, "cells": None if axes else cells, "made_by": [], "sha256": {}}
-    plan = Sweep(Path(folder), axes, cells, book)
+    plan = Sweep(folder, axes, cells, book)
     earlier = {} if before is None else before.manifest
     if before is not None:
         _must_match(plan, before)
@@ -347,6 +351,11 @@ def sweep(
     if not todo and earlier and _pretty(earlier) == _pretty(book):
         return plan  # complete: nothing is written, and the folder may be read-only
     with _shards.held(plan.folder) as log:
+        now = _earlier(folder)
+        if (now.manifest if now else {}) != earlier:  # what was planned above was planned for what was there
+            raise RuntimeError(
+                f"another call has written to {folder} since this one began: make the same call again, or give another folder"
+            )
         write(plan.folder / MANIFEST, _pretty(book))
         _compute(plan, run, todo, log, executor, in_flight, progress)
         book["sha256"] = {_shards.file(cell): book["sha256"][_shards.file(cell)] for cell in cells}
@@ -410,18 +419,24 @@ def _compute(plan: Sweep, run, todo: list[dict], log, executor, in_flight: int, 
 def _expand(grid) -> tuple[dict[str, tuple] | None, list[dict]]:
     """Axes and cells of a grid, checked."""
     if not isinstance(grid, Mapping | Sequence) or isinstance(grid, str | bytes) or not grid:
-        raise TypeError(f"grid must map names to values, or be a sequence of cells (dict), and not empty; got {grid!r}")
+        raise TypeError(
+            f"grid must map names to values, or be a sequence of cells (dict), and not empty; got {_validate.shown(grid)}"
+        )
     axes: dict[str, tuple] | None = None
     if isinstance(grid, Mapping):
         for name, values in grid.items():
             if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str | bytes) or not len(values):
-                raise TypeError(f"{name} must be a sequence of at least one value, such as [0.1], got {values!r}")
+                raise TypeError(
+                    f"{name} must be a sequence of at least one value, such as [0.1], got {_validate.shown(values)}"
+                )
         axes = {name: tuple(_shards.plain(name, value) for value in values) for name, values in grid.items()}
         cells = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     else:
         for cell in grid:
             if not isinstance(cell, Mapping) or not cell or set(cell) != set(grid[0]):
-                raise TypeError(f"cells must be dicts with the same names, got {cell!r} beside {grid[0]!r}")
+                raise TypeError(
+                    f"cells must be dicts with the same names, got {_validate.shown(cell)} beside {_validate.shown(grid[0])}"
+                )
         cells = [{name: _shards.plain(name, value) for name, value in cell.items()} for cell in grid]
     if not all(isinstance(name, str) for name in cells[0]):
         raise TypeError(f"parameters must be named by strings, got {list(cells[0])}")
@@ -452,6 +467,8 @@ def _earlier(folder: Path) -> Sweep | None:
     if (folder / MANIFEST).exists():
         return open_sweep(folder)
     if folder.exists() and any(p.name != _shards.LOG and p.suffix != ".tmp" for p in folder.iterdir()):
+        if (folder / MANIFEST).exists():  # by now: another call has begun, which writes that first
+            return open_sweep(folder)
         raise ValueError(f"{folder} is not empty and holds no {MANIFEST} of a sweep: give a new or an empty folder")
     return None
 

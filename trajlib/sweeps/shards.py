@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .._files import CELL, archive, text
+from .. import _validate
+from .._files import CELL, archive, explained, text
 
 LOG = "log.jsonl"
 LONGEST = 14_000  # bits of an integer: Python writes and reads up to 4300 digits
@@ -34,14 +35,17 @@ def pack(results: Mapping[str, Any], header: bytes) -> bytes:
 @contextmanager
 def held(folder: Path) -> Iterator:
     """The folder for this call alone while it writes. Gives the log, opened to append."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explained(error, folder) from None
     place = os.path.normcase(os.path.realpath(folder))
     with _guard:  # before the log is opened: closing it would let go of the other thread's lock
         if place in _held:
             raise RuntimeError(f"another thread is filling {folder}: wait for it, or give another folder")
         _held.add(place)
     try:
-        with open(folder / LOG, "ab", buffering=0) as log:
+        with _log(folder) as log:
             try:
                 import fcntl
 
@@ -63,6 +67,13 @@ def held(folder: Path) -> Iterator:
             _held.discard(place)
 
 
+def _log(folder: Path):
+    try:
+        return open(folder / LOG, "ab", buffering=0)
+    except OSError as error:
+        raise explained(error, folder) from None
+
+
 def plain(name: str, value):
     """A parameter as it is stored: Python's own types, lists as tuples."""
     if isinstance(value, np.generic):
@@ -73,7 +84,9 @@ def plain(name: str, value):
         return value
     if isinstance(value, list | tuple):
         return tuple(plain(name, entry) for entry in value)
-    raise TypeError(f"{name} must be a finite number, a string, bool, None or a tuple of these, got {value!r}")
+    raise TypeError(
+        f"{name} must be a finite number, a string, bool, None or a tuple of these, got {_validate.shown(value)}"
+    )
 
 
 def same(value):

@@ -8,8 +8,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from contextlib import suppress
 
 from . import shards as _shards
+
+PATIENCE = 5.0
+"""Seconds without an answer after which a pool is asked whether all its workers are alive."""
 
 
 def distribute(executor: Executor, in_flight: int, task: tuple, todo: list[dict], header, keep) -> None:
@@ -23,7 +27,10 @@ def distribute(executor: Executor, in_flight: int, task: tuple, todo: list[dict]
                 flying[submit(work, *task, cell, header(cell), attempt)] = cell
             if not flying:
                 return
-            for future in wait(flying, return_when=FIRST_COMPLETED).done:
+            done = wait(flying, PATIENCE, return_when=FIRST_COMPLETED).done
+            if not done:
+                _let_go(executor)
+            for future in done:
                 keep(flying.pop(future), _outcome(future))
     except (KeyboardInterrupt, BrokenExecutor, CancelledError):
         for future in [f for f in flying if f.done() and not f.cancelled() and f.exception() is None]:
@@ -32,6 +39,21 @@ def distribute(executor: Executor, in_flight: int, task: tuple, todo: list[dict]
     finally:
         for future in flying:
             future.cancel()
+
+
+def _let_go(executor: Executor) -> None:
+    """End a pool of processes that waits for a worker which was killed in the middle of its answer.
+
+    Python's pool reads such an answer until it is whole, which it never is, and so does not notice that the worker is gone. Without
+    writers the answer ends: then the pool is broken, as it is after any other loss. (Other executors are left alone.)
+    """
+    workers = list((getattr(executor, "_processes", None) or {}).values())
+    if all(worker.exitcode is None for worker in workers):
+        return
+    for worker in workers:
+        worker.kill()
+    with suppress(AttributeError, OSError):
+        executor._result_queue._writer.close()  # type: ignore[attr-defined]
 
 
 def _outcome(future: Future):

@@ -38,13 +38,13 @@ def columns(df: Any, target: Any, features: Any) -> list:
 def numbers(name: str, values: Any) -> np.ndarray:
     """Finite float64 numbers, from any dtype that means numbers."""
     array = _array(name, values)
+    if array.ndim == 0:
+        raise TypeError(f"{name} must hold rows of numbers, got {_validate.shown(values)}")
     if array.dtype == object:
         for where, value in np.ndenumerate(array):
             _present(name, value, where)
             if not isinstance(value, _numbers.Real | np.bool_):
-                raise TypeError(
-                    f"{name} must hold numbers, got {value!r:.40} in row {where[0] if where else 0}{_hint(name)}"
-                )
+                raise TypeError(f"{name} must hold numbers, got {value!r:.40} in row {where[0]}{_hint(name)}")
     elif array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold numbers, got {array.dtype}{_hint(name)}")
     with np.errstate(over="ignore"):  # of a wider float: inf, which is refused
