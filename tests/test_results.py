@@ -33,7 +33,7 @@ SIZES = {
     "other": 2,
     "parameter": 7,
 }
-NO_RESULTS = {"Sweep"}  # lies in a folder of its own already
+NO_RESULTS = {"Sweep", "Plane"}  # the one lies in a folder of its own already, the other is what a question is about
 
 
 def modules():

@@ -40,6 +40,7 @@ HOME = {
     "companion.claims": "Claim Finding",
     "companion.conditions": "Condition",
     "companion.golden": "GoldenRun",
+    "companion.portrait": "Portrait",
     "embedding.clocks": "CharacteristicTime Decorrelation",
     "embedding.scaling": "EmbeddedCopies Embedding",
     "embedding.skewlognormal": "SkewLognormal SkewLognormalTest",
