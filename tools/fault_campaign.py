@@ -140,10 +140,11 @@ def full_disk(times: int, scratch: Path, dice: random.Random, tally: Tally) -> N
     sample.save(scratch / "sample")
     size = max(len(content) for content in whole.values())
     for turn in range(times):
-        limit, folder, path = dice.randrange(1, size), scratch / f"full{turn}", scratch / f"r{turn}.npz"
+        folder, path = scratch / f"full{turn}", scratch / f"r{turn}.npz"
+        limit, less = dice.randrange(1, size), dice.randrange(1, (scratch / "sample.npz").stat().st_size)  # too little
         shutil.copy(scratch / "sample.npz", path)
 
-        def limited(work, limit=limit):
+        def limited(work, limit):
             def run():
                 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
@@ -157,13 +158,13 @@ def full_disk(times: int, scratch: Path, dice: random.Random, tally: Tally) -> N
         def saving(at=path):
             return answer(lambda: result().save(at), (OSError,), at.name)[1]
 
-        broken = reported(limited(sweeping), scratch)
+        broken = reported(limited(sweeping, limit), scratch)
         if not broken and folder.is_dir():
             wrong = [name for name, content in stored(folder).items() if content != whole[name]]
             fill(folder)
             broken = "half a file" if wrong else None if finished(folder) == whole else "other bytes when begun again"
         tally.note("full disk", "a sweep", broken)
-        broken = reported(limited(saving), scratch)
+        broken = reported(limited(saving, less), scratch)
         if not broken and path.read_bytes() != (scratch / "sample.npz").read_bytes():
             broken = "the file that was there is lost"
         tally.note("full disk", "saving over a result", broken)

@@ -190,7 +190,7 @@ class Result:
         >>> table.shape, list(table.columns)
         ((36, 5), ['network', 'copy', 'step', 'distance', 'loss'])
         """
-        frames = import_pandas()
+        frames, weights = import_pandas(), _validate.flag("weights", weights)
         leading = self._leading(of)
         axes = tuple(next(iter(self._axes)).split()) if leading is None else leading.axes
         allowed = {*axes, PARAMETER} if weights else set(axes)

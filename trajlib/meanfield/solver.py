@@ -209,6 +209,7 @@ def dmft(
     if correlated is not None and response:
         raise ValueError("the response kernel is found for independent inputs only, not with a covariance")
     times = report_times(times, t_max)
+    convergence, response = _validate.flag("convergence", convergence), _validate.flag("response", response)
     seed, paths, least = _validate.count("seed", seed), _validate.count("paths", paths, 1), 2048 if convergence else 512
     if replicates is None:
         replicates = min(8, max(2, paths // 2048))

@@ -94,6 +94,8 @@ def pair_angles(vectors: np.ndarray) -> np.ndarray:
     """
     if _validate.float64("vectors", vectors).ndim < 2:
         raise ValueError(f"vectors must have shape (..., p, k), got {vectors.shape}")
+    if np.isinf(vectors).any():  # nan is a vector that is not known
+        raise ValueError("vectors must not be infinite: they have unit length, or are nan")
     k = vectors.shape[-1]
     angles = np.zeros((*vectors.shape[:-2], k, k))
     for i in range(k):

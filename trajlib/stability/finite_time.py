@@ -143,7 +143,7 @@ def finite_time_exponents(
     >>> run.times.tolist(), run.singular_exponents[0, 0].round(4).tolist()  # of one shear: the golden ratio
     ([1, 100], [0.4812, -0.4812])
     """
-    threads = _validate.threads(threads)
+    threads, singular_values = _validate.threads(threads), _validate.flag("singular_values", singular_values)
     gd, w0, q0 = starting_vectors(gd, w0, k, vectors, seed)
     n, k, p = q0.shape
     steps, memory = _validate.count("steps", steps, 1), _validate.count("memory", memory, 1)
