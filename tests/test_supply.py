@@ -190,10 +190,10 @@ INSIDE = """<script>
 
 def test_a_page_under_the_policy_can_ask_nobody(browser, tmp_path):
     """The browser itself refuses, before anything is sent; without the policy it would not."""
+    asked = []
     for head, refused in ((policy.META, True), ("", False)):
         context = browser.new_context()
-        asked = []
-        context.route(re.compile("^http"), lambda route, asked=asked: (asked.append(route.request.url), route.abort()))
+        context.route(re.compile("^http"), lambda route: (asked.append(route.request.url), route.abort()))
         page = context.new_page()
         file = tmp_path / "page.html"
         file.write_text(f"<!doctype html><html><head>{head}</head><body>{INSIDE}</body></html>", encoding="utf-8")
