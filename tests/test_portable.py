@@ -4,6 +4,7 @@ The last test runs one chapter; with TRAJLIB_PORTABLE=all it runs them all (abou
 """
 
 import base64
+import fnmatch
 import hashlib
 import os
 import re
@@ -80,8 +81,12 @@ def test_first_cell_brings_the_wheel_of_this_checkout(page, portable, tmp_path):
     named = {name.removeprefix("trajlib/_data/") for name in zipfile.ZipFile(wheel).namelist() if "/_data/" in name}
     page_text = page.read_text(encoding="utf-8")
     assert any(name.startswith("mnist/") for name in named) == ("bundled_sweep" in page_text)
+    begun = {begin for begin in re.findall(r'f"([a-z_]+)\{', page_text) if begin != "_"}
+    patterns = re.findall(r'load_all\("([^"]+)"\)', page_text)
     findings = {
-        name for name in FINDINGS if f'"{name}"' in page_text or ("learning_" in name and '"learning_*_*"' in page_text)
+        name
+        for name in FINDINGS
+        if f'"{name}"' in page_text or name.startswith(tuple(begun)) or any(fnmatch.fnmatch(name, p) for p in patterns)
     }
     assert {name for name in named if name.startswith("findings/")} == {
         f"findings/{f}.{end}" for f in findings for end in ("json", "npz")

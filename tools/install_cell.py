@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 ID = "install"
-LINE, LINES = 1000, 2000  # of a wheel in one cell; a larger message to a kernel may be refused on the way
+LINE, LINES = 10_000, 200  # of a wheel in one cell; a larger message to a kernel may be refused on the way
 
 TITLE = "#@title Install trajlib; where it is installed, this cell does nothing"
 

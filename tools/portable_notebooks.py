@@ -42,8 +42,9 @@ def pages() -> list[Path]:
 
 
 def findings_of(page: Path) -> list[str]:
-    """The findings that a page names, each by itself or by a pattern such as "learning_*_*"."""
-    named = set(re.findall(r'"(\w[\w*-]*)"', page.read_text(encoding="utf-8")))
+    """The findings that a page names, each by itself, by a pattern such as "learning_*_*", or by a beginning such as f"learning_{...}"."""
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r'"(\w[\w*-]*)"', text)) | {f"{begin}*" for begin in re.findall(r'f"(\w+_)\{', text)}
     there = sorted(path.stem for path in (ROOT / FINDINGS).glob("*.npz"))
     return [name for name in there if any(fnmatch.fnmatchcase(name, one) for one in named)]
 
