@@ -77,6 +77,7 @@ OWN_PAGES = (
     "searchindex.js",
     ".buildinfo",
     "_static/licences.txt",
+    "_static/search-texts.js",
 )
 OWN_WHEEL = ("trajlib/*.py", "trajlib/*.cu", "trajlib/_data/*.json", "trajlib/_data/*.jsonl", "trajlib/_data/*.npz", "trajlib/_data/*.yml",
              "trajlib-*.dist-info/*")  # fmt: skip
