@@ -246,11 +246,17 @@ def test_a_device_means_torch():
         engines.pick(iris_map().problem, "cpu", "cuda")
 
 
-@pytest.mark.parametrize("device", ["tpu", "cuda:99", "mps", "meta", "", 3])
+@pytest.mark.parametrize("device", ["tpu", "cuda:99", "mps", "meta", ""])
 def test_unavailable_devices(device):
     gd = iris_map()
     with pytest.raises(ValueError, match=rf"device must be one of 'cpu'.* got {device!r}"):
         tl.train(gd, gd.network.init(1, seed=0), 1, engine="torch", device=device)
+
+
+def test_a_device_is_a_name():
+    gd = iris_map()
+    with pytest.raises(TypeError, match="device must be a name such as 'cpu' or 'cuda', or None, got 3"):
+        tl.train(gd, gd.network.init(1, seed=0), 1, engine="torch", device=3)
 
 
 def test_cuda_where_there_is_none(monkeypatch):
