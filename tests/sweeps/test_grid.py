@@ -553,7 +553,10 @@ def test_a_file_that_the_system_refuses(walk, tmp_path):
     folder = tmp_path / "s"
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
     error = start(tmp_path, f"{limit} sweep(walk, GRID, {str(folder)!r}, fixed={{'steps': 10_000}})").communicate()[1]
-    assert "OSError: [Errno 27] File too large, when cell {'seed': 0, 'scale': 0.5} was to be stored; 0 of 12" in error
+    assert (
+        "OSError: [Errno 27] File too large (nothing was changed; make room, or give a folder on another disk)" in error
+    )
+    assert ", when cell {'seed': 0, 'scale': 0.5} was to be stored; 0 of 12" in error
     assert sorted(p.name for p in folder.iterdir()) == ["log.jsonl", "manifest.json"]
     sweep(walk, GRID, folder, fixed={"steps": 10_000})
     sweep(walk, GRID, tmp_path / "whole", fixed={"steps": 10_000})
