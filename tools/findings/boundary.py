@@ -1,7 +1,7 @@
 """Is the boundary of trainability fractal, over which range, and why? Findings behind chapter 8.
 
 boundary.py            # all; about 15 minutes of one core
-boundary.py NAME ...   # these alone: uncertainty, many, still, zooms, saddle, steps
+boundary.py NAME ...   # these alone: pictures, uncertainty, many, still, zooms, saddle, steps
 
 Fixed before anything but the time it takes was looked at (on draw 99, which is in no finding):
 
