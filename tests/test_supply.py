@@ -227,7 +227,7 @@ def test_a_notebook_installs_only_the_wheel_that_was_put_there(tmp_path, monkeyp
         for cell in cells:
             exec(cell.source, space)
     assert installed == [wheel.read_bytes()]
-    text = re.search(r"(?m)^[A-Za-z0-9+/]{1000}$", cells[0].source)[0]
+    text = re.search(r"(?m)^[A-Za-z0-9+/]{100,}$", cells[0].source)[0]
     other = cells[0].source.replace(text, ("B" if text[0] == "A" else "A") + text[1:], 1)
     for first in (other, "trajlib_wheel = ''"):
         space = {}
