@@ -18,6 +18,7 @@
     "line-lead": { worker: ["clocks"], page: ["line"] },
     "weights-lead": { worker: ["tangent"], page: ["trees", "graph", "weights"] },
     "learning-lead": { worker: ["curvature", "learn"], page: ["learning"] },
+    "rules-lead": { worker: ["activations", "perceptron", "optimisers", "training", "curvature", "limits"], page: ["rules"] },
     "curve-lead": { worker: ["flow"], page: ["dmft", "curve"] },
     "boundary-explorer": {
       worker: ["activations", "perceptron", "optimisers", "training", "regression", "boundary"],

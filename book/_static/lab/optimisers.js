@@ -12,7 +12,8 @@ trajlab.define(function optimisers(trajlab) {
   }
 
   // The rules. slots: numbers of memory of a parameter. move: the weight after a step, of weight v with gradient g, whose memory at z[i]
-  // and z[j] is moved in place. Of the numbers, p is momentum or beta1, q is alpha or beta2, p1 and q1 are 1 - p and 1 - q.
+  // and z[j] is moved in place. Of the numbers, p is momentum or beta1, q is alpha or beta2, p1 and q1 are 1 - p and 1 - q. divisor: what
+  // Adam and RMSProp divide the gradient by, from the memory at z[i] and z[j] after a step with these numbers.
 
   const root = (u, g, { q, q1 }) => Math.sqrt(u * u * q + g * g * q1);
   const RULES = {
@@ -37,6 +38,7 @@ trajlab.define(function optimisers(trajlab) {
         const a = (z[i] = z[i] * numbers.p + g * numbers.p1), b = (z[j] = root(z[j], g, numbers));
         return v - (lr / numbers.c1) * (a / (b / numbers.c2 + numbers.eps));
       },
+      divisor: (z, i, j, { c1, c2, eps }) => c1 * (z[j] / c2 + eps),
     },
     RMSProp: {
       slots: 1,
@@ -44,6 +46,7 @@ trajlab.define(function optimisers(trajlab) {
         const a = (z[i] = root(z[i], g, numbers));
         return v - lr * (g / (a + numbers.eps));
       },
+      divisor: (z, i, j, { eps }) => z[i] + eps,
     },
     "RMSProp with momentum": {
       slots: 2,
