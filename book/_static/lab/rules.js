@@ -33,7 +33,7 @@ trajlab.define(function rules(trajlab) {
     }
 
     figures() {
-      const caption = ({ name, limit }) => `<b>${name[0].toUpperCase()}${name.slice(1)}</b>, limit ${limit}`;
+      const caption = ({ name, limit }) => `<b>${name[0].toUpperCase()}${name.slice(1)}</b>, limit <span class="limit">${limit}</span>`;
       return RULES.map((rule, k) => ({ key: `rule${k}`, kind: "fifth", caption: caption(rule) }));
     }
 
