@@ -38,7 +38,7 @@ trajlab.define(function rules(trajlab) {
     }
 
     get marks() {
-      return [[{ lr: 0.1 }, "limits are higher"], [{ lr: 0.25 }, "the chapter’s"], [{ lr: 1 }, "broken training is near"]];
+      return [[{ lr: 0.1 }, "limits 20, …"], [{ lr: 0.25 }, "limits 8, …"], [{ lr: 1 }, "limits 2, …"]];
     }
 
     get steps() {
@@ -56,7 +56,9 @@ trajlab.define(function rules(trajlab) {
 
     build() {
       super.build();
-      this.shadowRoot.querySelector(".figures").classList.add("fifths");
+      const figures = this.shadowRoot.querySelector(".figures"), about = `Sharpness over the rule’s limit of stability, mean of two steps; what is above ${TOP} is drawn there. In each panel: the sharpness, and the limit. For RMSProp and Adam it is the preconditioned one.`;
+      figures.classList.add("fifths");
+      figures.after(element("p", { class: "about" }, about));
     }
 
     /** Rules with their numbers and rates, as the worker is asked for them, at the values of a run. */
