@@ -92,6 +92,22 @@ def test_what_is_drawn_is_the_mean_of_two_steps(open_page):
     assert page.evaluate(f"{LEAD}.canvases.rule4.ariaLabel").startswith("Adam: sharpness over its limit of 3,800")
 
 
+@pytest.mark.parametrize("products", [3, 24])
+def test_sharpness_with_any_divisor_is_that_of_the_whole_matrix(open_page, products):
+    """Three products are too few for the search: then the whole matrix is taken."""
+    page = open_page("<rules-lead hidden></rules-lead>")
+    script = """(products) => {
+        const { x, y } = trajlab.iris(0), size = 195, random = trajlab.generator(1);
+        const curvature = trajlab.curvatureOf({ sizes: [4, 24, 3], n: 120, size, x, y });
+        curvature.at(trajlab.initialConditions([4, 24, 3], 0, 1));
+        const divisor = Float64Array.from({ length: size }, () => 10 ** (3 * random.double()));
+        const matrix = curvature.hessian(), found = [0, 1].map(() => curvature.sharpnessOf(divisor, products));
+        for (let p = 0; p < size; p++) for (let i = 0; i < size; i++) matrix[p * size + i] /= Math.sqrt(divisor[p] * divisor[i]);
+        return [...found, trajlab.eigen(matrix, size).values[size - 1]]; }"""
+    cold, warm, want = page.evaluate(script, products)
+    assert cold == pytest.approx(want, rel=1e-9) and warm == pytest.approx(want, rel=1e-9)
+
+
 @pytest.mark.parametrize("left", ["NaN", "Infinity"])
 def test_sharpness_of_what_is_not_finite_is_none(open_page, left):
     page = open_page("<rules-lead hidden></rules-lead>")

@@ -2,7 +2,7 @@
    over reverse; Pearlmutter, Neural Computation 6, 1994), its largest eigenvalue, and all of them with their directions. */
 trajlab.define(function curvature(trajlab) {
   const LANCZOS = 24; // products for the largest eigenvalue
-  const CONVERGED = 1e-5, ROUNDS = 4; // residual over the value, whose error goes with its square; searches before all of H is taken
+  const CONVERGED = 1e-5; // residual over the value, whose error goes with its square
 
   /** The Hessian of a sigmoid network's mean cross-entropy (`gd` of trajlab.gradientDescent, without decay). at(w, place) puts it at a
       network; then product(v, out) is H v, hessian() all of H, and sharpness() its largest eigenvalue. */
@@ -79,8 +79,9 @@ trajlab.define(function curvature(trajlab) {
     }
 
     /** Largest eigenvalue of P^-1/2 H P^-1/2, P being what a rule divides the gradient by; of H where there is none. NaN where H isn't
-        finite. It goes on until it has converged, and a part of each start is no direction in particular: eigenvalues may cross. */
-    function sharpnessOf(divisor = null) {
+        finite. A part of each start is no direction in particular, since eigenvalues may cross. Where the search has not converged the
+        whole matrix is taken. */
+    function sharpnessOf(divisor = null, products = LANCZOS) {
       const half = divisor ? divisor.map((value) => 1.0 / Math.sqrt(value)) : new Float64Array(size).fill(1), moved = new Float64Array(size);
       const scaled = (v, out) => {
         for (let p = 0; p < size; p++) moved[p] = half[p] * v[p];
@@ -88,23 +89,20 @@ trajlab.define(function curvature(trajlab) {
         for (let p = 0; p < size; p++) out[p] *= half[p];
       };
       const any = generic(size), image = new Float64Array(size);
-      for (let round = 0; round < ROUNDS; round++) {
-        const value = search(scaled, ready ? ready.map((entry, p) => entry + 0.02 * any[p]) : any);
-        if (!Number.isFinite(value)) return (ready = null), NaN;
-        scaled(ready, image);
-        const norm = dot(ready, ready);
-        const off = image.reduce((sum, entry, p) => sum + (entry - value * ready[p]) ** 2, 0.0) / norm;
-        if (Math.sqrt(off) <= CONVERGED * Math.abs(value)) return value;
-      }
+      const value = search(scaled, ready ? ready.map((entry, p) => entry + 0.02 * any[p]) : any, products);
+      if (!Number.isFinite(value)) return (ready = null), NaN;
+      scaled(ready, image);
+      const off = image.reduce((sum, entry, p) => sum + (entry - value * ready[p]) ** 2, 0.0) / dot(ready, ready);
+      if (Math.sqrt(off) <= CONVERGED * Math.abs(value)) return value;
       const matrix = hessian();
       for (let p = 0; p < size; p++) for (let i = 0; i < size; i++) matrix[p * size + i] *= half[p] * half[i];
       return eigen(matrix, size).values[size - 1];
     }
 
-    /** The largest eigenvalue that LANCZOS products find from a vector; `ready` is its vector. */
-    function search(times, v) {
+    /** The largest eigenvalue that so many products find from a vector; `ready` is its vector. */
+    function search(times, v, products = LANCZOS) {
       const basis = [], image = new Float64Array(size), alpha = [], beta = [];
-      for (let k = 0; k < LANCZOS; k++) {
+      for (let k = 0; k < products; k++) {
         const norm = Math.sqrt(dot(v, v));
         if (k) beta.push(norm);
         if (k && norm < 1e-10) break;
