@@ -83,23 +83,26 @@ def edge_rule(
     with np.errstate(all="ignore"):
         done = steps - late
         early = moved(stand_in, done, 0)
-        left = gone(early)
-        early = np.where(left[:, None], stand_in, early)  # stands in for what has left, and is not kept
+        left = np.zeros(len(lr), dtype=bool)
+
+        def kept(z: np.ndarray) -> np.ndarray:
+            left[gone(z)] = True
+            return np.where(left[:, None], stand_in, z)  # stands in for what has left, whose numbers are not kept
+
+        early = kept(early)
         spectrum = tl.lyapunov_spectrum(gd, early, late, k=1, start=done)
         z = early
         for i in range(moments):
             if i:
-                z, done = moved(z, late // moments - 1, done), done + late // moments - 1
-            after = moved(z, 1, done)
-            pair = [np.where((left | gone(y))[:, None], stand_in, y) for y in (z, after)]
-            left |= gone(z) | gone(after)
+                z, done = kept(moved(z, late // moments - 1, done)), done + late // moments - 1
+            pair = z, kept(moved(z, 1, done))
             options = [{"preconditioned": True, "t": done + j} if rule == "adam" else {} for j in (0, 1)]
             sharp = [
                 tl.sharpness(gd, gd.state(y) if o else gd.weights(y), method="lanczos", tolerance=1e-2, iterations=200, **o)
                 for y, o in zip(pair, options, strict=True)
             ]  # fmt: skip
             ratios.append(np.mean(sharp, axis=0) / gd.rule.stability_limit(lr))
-            z, done = np.where(left[:, None], stand_in, after), done + 1
+            z, done = pair[1], done + 1
         left |= gone(spectrum.final)
         weights = gd.weights(spectrum.final)
         return {
