@@ -1,13 +1,14 @@
 """What k exponents cost as networks grow: seconds a step beside a plain training step, and memory, from 10^2 to 10^6 parameters.
 
-One family of modules on two cores in float64: 16 inputs, two hidden layers of equal width with tanh, four classes, 256 made-up samples, all
-of them at each step of gradient descent. A training step and steps with 1, 4 and 16 tangent vectors are timed in turn, and their ratio is
-formed within a round. Peak memory is that of a process of its own for each number of parameters and of vectors, less what the process had
-when the map was made. Before anything is timed, the largest exponent of the smallest network is compared with that from full Hessians.
+One family of modules in float64: 16 inputs, two hidden layers of equal width with tanh, four classes, 256 made-up samples, all of them at
+each step of gradient descent. On one core: where other work keeps a core busy, threads that wait for each other would time that work. A
+training step and steps with 1, 4 and 16 tangent vectors are timed in turn, and their ratio is formed within a round. Memory is
+that by which a process of its own grows at its peak during a call. Before anything is timed, exponents of the
+smallest network are compared with those from full Hessians.
 """
 
 import itertools
-import resource
+import os
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from _timing import in_new_process, interleaved, spread, write
+from own_network import _peak
 
 import trajlib as tl
 
@@ -66,12 +68,15 @@ def measure(width: int, rounds: int = ROUNDS) -> dict:
     }
 
 
-def memory(width: int, k: int) -> dict:
-    """MiB by which the process grew at most, from when the map was there until steps with k vectors (0: training) were done."""
+def memory(width: int) -> dict:
+    """MiB by which the process grows at its peak in a call, for each number of vectors (0: training)."""
     gd, w = setting(width)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    call_of(gd, w, k)(BLOCKS)
-    return {"peak_mib": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, 1)}
+    found = {}
+    for k in (0, *VECTORS):
+        call = call_of(gd, w, k)
+        call(BLOCKS)
+        found[str(k)] = _peak(lambda call=call: call(BLOCKS))
+    return found
 
 
 def disagreement() -> float:
@@ -91,20 +96,28 @@ def main() -> None:
     off = disagreement()
     if not off < TOLERANCE:
         sys.exit(f"exponents differ from those of full Hessians by {off:.1e}")
+    one_core = {"TRAJLIB_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    os.environ.update(one_core)
     code = f"import sys, json; sys.path.insert(0, {str(Path(__file__).parent)!r}); import cost; "
     found = []
     for width in WIDTHS:
         one = in_new_process(code + f"print(json.dumps(cost.measure({width})))")
-        one["peak_mib"] = {
-            str(k): in_new_process(code + f"print(json.dumps(cost.memory({width}, {k})))")["peak_mib"]
-            for k in (0, *VECTORS)
-        }
+        freed = {
+            "MALLOC_MMAP_THRESHOLD_": "65536",
+            "MALLOC_TRIM_THRESHOLD_": "0",
+        }  # what a call has freed is given back
+        one["peak_mib"] = in_new_process(code + f"print(json.dumps(cost.memory({width})))", **freed)
+        del one["peak_mib"]["process_s"]
         found.append(one)
         print(one, flush=True)
     results = {"networks": found, "vectors": list(VECTORS)}
     results |= {"agreement": {"largest_difference": float(f"{off:.1e}"), "tolerance": TOLERANCE}}
     write(
-        OUT, results, setting=f"modules in float64, {SAMPLES} samples a step, all of them", rounds=ROUNDS, began=began
+        OUT,
+        results,
+        setting=f"modules in float64, {SAMPLES} samples a step, all of them; one core",
+        rounds=ROUNDS,
+        began=began,
     )
 
 

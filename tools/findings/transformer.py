@@ -121,7 +121,10 @@ def transformer(rule: str, seed: int, text: int, steps: int, k: int, moments: in
     """Exponents of the halves, sharpness over the limit, copies and their coordinates for one training run."""
     gd, w0 = training(rule, seed, text)
     half, adam = steps // 2, rule.startswith("adam")
-    state, vectors, found = gd.state(w0), None, {"lr": np.array(gd.lr), "parameters": np.array(gd.n_parameters)}
+    state, found = gd.state(w0), {"lr": np.array(gd.lr), "parameters": np.array(gd.n_parameters)}
+    # they begin in the weights, as copies do: Adam's memories are small, and a vector in them grows at once
+    vectors = np.zeros((1, k, gd.n_state))
+    vectors[..., : gd.n_parameters] = np.random.default_rng(seed).standard_normal((k, gd.n_parameters))
     spectra = []
     for start in (0, half):
         spectra.append(tl.lyapunov_spectrum(gd, state, half, k=k, vectors=vectors, start=start, progress=False))
