@@ -48,6 +48,7 @@ def result():
     "name",
     [
         "arithmetic",
+        "cost",
         "covariant",
         "curvature",
         "modules",

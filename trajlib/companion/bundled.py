@@ -13,7 +13,7 @@ __all__ = ["bundled_benchmark", "bundled_faults", "bundled_sweep"]
 
 
 def bundled_benchmark(name: str) -> dict[str, Any]:
-    """The manifest and the results of a benchmark that travels with the library: "own_network"."""
+    """The manifest and the results of a benchmark that travels with the library: "cost" or "own_network"."""
     return json.loads(data_file(f"benchmarks/{name}.json").read_text(encoding="utf-8"))
 
 
