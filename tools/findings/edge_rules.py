@@ -142,7 +142,7 @@ def edge_rule_check(networks: int, steps: int, seed: int) -> dict:
     return {"exponent": np.array(found).reshape(len(NETWORKS), 2, networks)}
 
 
-VARIED = {"longer": {"steps": 6000, "late": 4000}, "seed": {"seed": 1}}
+VARIED = {"seed": {"seed": 1}, "longer": {"steps": 6000, "late": 4000}}
 
 
 def named(name: str):
