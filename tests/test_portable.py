@@ -299,6 +299,8 @@ def test_runs_from_an_upload_alone_with_another_seed(page, portable, colab, tmp_
     upload.write_text(text, encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     environment["TRAJLIB_PROGRESS"] = "off"
+    if not ALL:  # a minute of drawing what nobody looks at; where all pages are run, they are drawn with these versions
+        environment["TRAJLIB_PICTURES"] = "off"
     command = [python(colab), "-c", RUN, upload.name]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-6000:]
