@@ -207,7 +207,7 @@ def test_anchors_of_the_joined_pages(tmp_path):
     [
         ("edge of stability", "Chapters", "Edge of stability"),
         ("Lyapunov", "Chapters", r"Prediction|Edge of stability"),
-        ("momentum", "Chapters", "Do other networks end on the ladder"),
+        ("momentum", "Chapters", "The same under momentum"),
         ("skew lognormal", "Chapters", "Where the copies end"),
         ("lyapunov_spectrum", None, "lyapunov_spectrum"),
         ("sharpness", "Chapters", "Sharpness: thrown from above the edge"),
