@@ -114,12 +114,12 @@ def edge_rates_raw(
 VARIED = {"longer": {"steps": 6000, "late": 4000}, "seed": {"seed": 1}}
 
 
-def named(name: str):
-    """The computation under the name of its cell; its source is still that of ``edge_network``."""
+def named(compute, name: str):
+    """A computation under the name of its cell; its source is still that of ``compute``."""
 
-    @functools.wraps(edge_network)
+    @functools.wraps(compute)
     def cell(**settings):
-        return edge_network(**settings)
+        return compute(**settings)
 
     cell.__name__ = name
     return cell
@@ -143,12 +143,14 @@ def main(seconds: float = np.inf) -> None:
             counted = 4 if (depth, activation, loss) == (2, "tanh", "cross_entropy") and width <= 32 else 0
             if time.monotonic() - began < seconds:
                 cell = {"depth": depth, "width": width, "activation": activation, "loss": loss, "counted": counted}
-                findings.make(folder, named(f"edge_network_{depth}x{width}_{activation}_{short}"), cell | shared)
+                findings.make(
+                    folder, named(edge_network, f"edge_network_{depth}x{width}_{activation}_{short}"), cell | shared
+                )
     for loss, short in LOSSES.items():  # what was held fixed: the length of runs, the seed
         cell = {"depth": 2, "width": 32, "activation": "tanh", "loss": loss, "counted": 0}
         for name, other in VARIED.items():
             if time.monotonic() - began < seconds:
-                findings.make(folder, named(f"edge_varied_{short}_{name}"), cell | shared | other)
+                findings.make(folder, named(edge_network, f"edge_varied_{short}_{name}"), cell | shared | other)
 
 
 if __name__ == "__main__":

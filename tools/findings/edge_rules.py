@@ -24,12 +24,12 @@ Check: minibatches of all 120 flowers must give what gradient descent gives, wit
 edge_rules.py [seconds]     # data/findings/edge_rule_*; those that are there already are not made again; begins none after so long
 """
 
-import functools
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+from edge_networks import named
 
 import trajlib as tl
 from trajlib.companion import findings
@@ -145,17 +145,6 @@ def edge_rule_check(networks: int, steps: int, seed: int) -> dict:
 VARIED = {"seed": {"seed": 1}, "longer": {"steps": 6000, "late": 4000}}
 
 
-def named(name: str):
-    """The computation under the name of its cell; its source is still that of ``edge_rule``."""
-
-    @functools.wraps(edge_rule)
-    def cell(**settings):
-        return edge_rule(**settings)
-
-    cell.__name__ = name
-    return cell
-
-
 def main(seconds: float = np.inf) -> None:
     began, folder = time.monotonic(), ROOT / "data" / "findings"
     check = findings.make(folder, edge_rule_check, {"networks": 8, "steps": 200, "seed": 0})
@@ -177,7 +166,7 @@ def main(seconds: float = np.inf) -> None:
     for network, rule, suffix, other in cells:
         if time.monotonic() - began < seconds:
             name = f"edge_rule{'_varied' if suffix else ''}_{network}_{rule}{suffix}"
-            findings.make(folder, named(name), {"network": network, "rule": rule} | shared | other)
+            findings.make(folder, named(edge_rule, name), {"network": network, "rule": rule} | shared | other)
 
 
 if __name__ == "__main__":

@@ -23,13 +23,13 @@ Run so far: seeds 0 to 2, seed 3 for gradient descent, and twice the length for 
 transformer.py [seconds]     # data/findings/transformer_*; those that are there already are not made again; begins none after so long
 """
 
-import functools
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from edge_networks import named
 from torch import nn
 
 import trajlib as tl
@@ -177,17 +177,6 @@ RULES = ("descent_0.5", "descent_2", "adam_0.001", "adam_0.01")
 VARIED = {"longer": {"steps": 1600, "every": 40}, "text": {"text": 1}}
 
 
-def named(name: str):
-    """The computation under the name of its cell; its source is still that of ``transformer``."""
-
-    @functools.wraps(transformer)
-    def cell(**settings):
-        return transformer(**settings)
-
-    cell.__name__ = name
-    return cell
-
-
 def main(seconds: float = np.inf) -> None:
     began, folder = time.monotonic(), ROOT / "data" / "findings"
     torch.set_num_threads(1)
@@ -197,7 +186,7 @@ def main(seconds: float = np.inf) -> None:
     for rule, seed, suffix, other in cells:
         if time.monotonic() - began < seconds:
             name = f"transformer{'_varied' if suffix else ''}_{rule.replace('.', '')}_{seed}{suffix}"
-            findings.make(folder, named(name), {"rule": rule, "seed": seed} | shared | other)
+            findings.make(folder, named(transformer, name), {"rule": rule, "seed": seed} | shared | other)
 
 
 if __name__ == "__main__":
