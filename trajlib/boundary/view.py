@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _validate
+from .._normal import standard_normal
 from ..models.perceptron import Perceptron
 
 __all__ = ["LN10", "draw", "power_of_ten", "rates"]
@@ -114,9 +115,9 @@ def draw(network: Perceptron, seed: int = 0, samples: int | None = None) -> tupl
         raise ValueError(f"network must have one output, got {network.n_outputs}")
     count = network.n_parameters if samples is None else _validate.count("samples", samples, 1)
     rng = np.random.Generator(np.random.PCG64(_validate.count("seed", seed)))
-    x, y = rng.standard_normal((count, network.n_inputs)), rng.standard_normal(count)
+    x, y = standard_normal(rng, (count, network.n_inputs)), standard_normal(rng, count)
     w0 = np.zeros(network.n_parameters)
-    w0[network.is_weight] = rng.standard_normal(int(network.is_weight.sum()))
+    w0[network.is_weight] = standard_normal(rng, int(network.is_weight.sum()))
     return x, y, w0
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
+from .._normal import standard_normal
 from ..engines import Problem
 from .descent import TrainingMap
 
@@ -91,7 +92,7 @@ class SoftmaxMap(TrainingMap):
         """Random states (n, K): independent N(0, scale\\ :sup:`2`) logits, less their mean."""
         n, seed = _validate.count("n", n), _validate.count("seed", seed)
         rng = np.random.Generator(np.random.PCG64(seed))
-        s = _validate.positive("scale", scale) * rng.standard_normal((n, self.n_parameters))
+        s = _validate.positive("scale", scale) * standard_normal(rng, (n, self.n_parameters))
         return s - s.mean(axis=-1, keepdims=True)
 
     def hessian(self, w: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _validate
+from .._normal import standard_normal
 from .activations import ACTIVATIONS, Activation
 from .cost import COSTS
 
@@ -212,7 +213,7 @@ class Perceptron:
         is_weight = self.is_weight
         n_weights = int(is_weight.sum())
         if scheme == "normal":
-            w[:, is_weight] = rng.standard_normal((n, n_weights))
+            w[:, is_weight] = standard_normal(rng, (n, n_weights))
         else:
             w[:, is_weight] = rng.uniform(-1.0, 1.0, (n, n_weights))
             for layer in self.unpack(w):

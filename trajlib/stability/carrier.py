@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _validate
+from .._normal import standard_normal
 from ..dynamics.protocol import Dynamics, initial, with_memory
 from ..engines import FUSED_LIMIT, Size, iterate, n_threads, pick
 from ..progress import progress_bar
@@ -44,7 +45,7 @@ def starting_vectors(gd, w0, k: int | None, vectors, seed: int) -> tuple[Dynamic
     if k > p:
         raise ValueError(f"k must be at most the number of parameters, {p}, got {k}")
     if vectors is None:
-        vectors = np.random.Generator(np.random.PCG64(seed)).standard_normal((k, p))
+        vectors = standard_normal(np.random.Generator(np.random.PCG64(seed)), (k, p))
         return gd, w0, np.broadcast_to(vectors, (len(w0), k, p))
     diagonal = np.abs(np.diagonal(np.linalg.qr(vectors.swapaxes(1, 2), mode="r"), axis1=1, axis2=2))
     if (diagonal.min(axis=1) <= 1e-13 * diagonal.max(axis=1)).any():

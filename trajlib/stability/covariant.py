@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
+from .._normal import standard_normal
 from ..engines.records import fit_in_memory
 from ..progress import Interrupted
 from ..results import Result
@@ -221,7 +222,7 @@ def covariant_vectors(
     result = CovariantVectors(
         times, unknown(r, p, k), unknown(r, k), unknown(k), unknown(r, p), unknown(2, k), np.zeros((n, k), dtype=bool)
     )
-    other = np.random.Generator(np.random.PCG64([seed, 1])).standard_normal((k, p))
+    other = standard_normal(np.random.Generator(np.random.PCG64([seed, 1])), (k, p))
     stopped = ""
     with carrier, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for rows in carrier.parts(bytes_kept(k, p, min(length, kept + last - 1), every), memory):
@@ -284,7 +285,7 @@ def _backwards(carrier: Carrier, zones: tuple[Zone, Zone], every: int, rows: sli
     middle, end = zones
     n, k, p = middle.q.shape
     unit = np.tile(np.eye(k), (n, 1, 1))
-    second = np.triu(np.random.Generator(np.random.PCG64([seed, 2])).standard_normal((k, k)))
+    second = np.triu(standard_normal(np.random.Generator(np.random.PCG64([seed, 2])), (k, k)))
     second = np.tile(second / np.linalg.norm(second, axis=0), (n, 1, 1))
     nothing = np.empty((n, 1 + k, 0, p)), 1, 0, np.empty((n, 0, p, k)), np.empty((n, 0, k))
     for _, stretch in end.pieces():
