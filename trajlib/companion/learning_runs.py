@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._normal import standard_normal
 from ..dynamics.descent import GradientDescent
 from ..engines import iterate
 from ..engines.records import derived
@@ -174,7 +175,7 @@ def tabulate(
 def directions(first: int, n: int, p: int) -> np.ndarray:
     """A random tangent vector for each network, (n, 1, p), which depends on its number alone."""
     return np.stack(
-        [np.random.Generator(np.random.PCG64((1, i))).standard_normal((1, p)) for i in range(first, first + n)]
+        [standard_normal(np.random.Generator(np.random.PCG64((1, i))), (1, p)) for i in range(first, first + n)]
     )
 
 

@@ -134,10 +134,23 @@ def sigmoid_divisor(shifted, p):
 
 @inlined
 def tanh(x, zero):
-    magnitude = where_less(x, zero, x, zero - x)  # -|x|
-    e = expm1(magnitude * 2.0, zero)
-    t = (zero - e) / (e + 2.0)
-    return where_less(x, zero, zero - t, t)
+    shifted, r = tanh_reduced(x, zero)
+    above, below = tanh_quotient(x, shifted, polynomial(r), zero)
+    return above / below
+
+
+@inlined
+def tanh_reduced(x, zero):
+    """``_reduced`` of -2 |x|."""
+    return _reduced(where_less(x, zero, x, zero - x) * 2.0, zero)
+
+
+@inlined
+def tanh_quotient(x, shifted, p, zero):
+    """With e = exp(-2 |x|) - 1: -e with the sign of x, and e + 2, what that is divided by."""
+    scale = power_of_two(shifted)
+    e = scale * p + (scale - 1.0)
+    return where_less(x, zero, e, zero - e), e + 2.0
 
 
 @inlined

@@ -212,14 +212,14 @@ def build(widths, act, cost, own, tangent, bias, scale, rule, layered, batched, 
     notice a change in the functions inlined here. ``jit`` is the decorator, with or without the cache.
     """
     d, c = widths[0], widths[-1]
-    size = sum((n_in + bias) * n_out for n_in, n_out in itertools.pairwise(widths))
+    parameters = sum((n_in + bias) * n_out for n_in, n_out in itertools.pairwise(widths))
     net = constants(widths, bias, scale)
     flags = (act, cost, own, bias, scale is not None, len(widths) > 3)
     inlined = dict(
         zip(("move", "carry"), _movers(rule, layered), strict=True), sums=build_sums(flags, tangent, *blocks, batched)
     )
-    full = size * (1 + list(RULES.values())[rule].slots)
-    together = max(1, TOGETHER // size)
+    copies = 1 + list(RULES.values())[rule].slots
+    together = max(1, TOGETHER // parameters)
 
     def advance(
         state, rate, layers, ends, factors, acc, scratch, x, y, n, divisor, hyper, clock,
@@ -249,6 +249,8 @@ def build(widths, act, cost, own, tangent, bias, scale, rule, layered, batched, 
         the matrices R themselves are kept in triangle (networks, steps / interval, copies, copies).
         """
         source, flags, rule, layered, blocks  # noqa: B018
+        size = parameters + 0 * n  # a constant, but of the type of n: what is called would be typed again for each width
+        full = size * copies
         keep = triangle.size > 0
         one = constant(0.0, 1)
         decay, shrink = hyper[5], hyper[6]

@@ -233,22 +233,27 @@ def times_power_of_two(typingctx, x, shifted):
 
 
 @intrinsic
-def invert(typingctx, array, slot, part, parts, like):
-    """1 / x in place of the samples x of one of ``parts`` equal shares of vector number ``slot``, each sample by itself."""
+def divide(typingctx, array, slot, above, part, parts, like):
+    """y / x in place of the samples x of one of ``parts`` equal shares of vector number ``slot``, each sample by itself.
+
+    y is that of vector number ``above``, or 1 if it is None.
+    """
     if not (isinstance(part, types.IntegerLiteral) and isinstance(parts, types.IntegerLiteral)):
         return None
     first, last = ((part.literal_value + i) * like.samples // parts.literal_value for i in (0, 1))
 
     def codegen(context, builder, signature, args):
-        begin = builder.mul(args[1], ir.Constant(_I64, like.width))
+        def place(number, s):
+            offset = builder.add(builder.mul(number, ir.Constant(_I64, like.width)), ir.Constant(_I64, s * LANES))
+            return _address(context, builder, array, args[0], offset, _vector(LANES))
+
         for s in range(first, last):
-            offset = builder.add(begin, ir.Constant(_I64, s * LANES))
-            pointer = _address(context, builder, array, args[0], offset, _vector(LANES))
-            inverse = builder.fdiv(_constant(1.0, LANES), builder.load(pointer, align=8))
-            builder.store(inverse, pointer, align=8)
+            y = _constant(1.0, LANES) if above == types.none else builder.load(place(args[2], s), align=8)
+            pointer = place(args[1], s)
+            builder.store(builder.fdiv(y, builder.load(pointer, align=8)), pointer, align=8)
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, part, parts, like), codegen
+    return types.void(array, types.int64, above, part, parts, like), codegen
 
 
 @intrinsic

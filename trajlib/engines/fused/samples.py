@@ -16,7 +16,7 @@ from functools import cache
 
 from ...models.activations import ACTIVATIONS, over
 from . import elementary as el
-from .lanes import LANES, accumulate, constant, inlined, invert, load, load_wide, samples_of, store, where_less
+from .lanes import LANES, accumulate, constant, divide, inlined, load, load_wide, samples_of, store, where_less
 
 CROSS_ENTROPY, SQUARED_ERROR = 0, 1
 BLOCK = 8
@@ -60,9 +60,22 @@ def _parts(act, cost, own, bias, scaled, many):
     activation = list(ACTIVATIONS.values())[act]
     value, slope, bend = (inlined(over(formula, el)) for formula in activation[1:4])
     from_input = activation.from_input
-    # Divisions that come together hold up what is behind them; a few at a time cost next to nothing. Those of a sigmoid are taken in
-    # three parts among the operations of the layer's next unit (of the first unit, before it is written, they mean nothing).
-    late = activation is ACTIVATIONS["sigmoid"]
+    # Divisions that come together hold up what is behind them; a few at a time cost next to nothing. Those of a sigmoid and of a tanh are
+    # taken in three parts among the operations of the layer's next unit (of the first unit, before it is written, they mean nothing).
+    steep = activation is ACTIVATIONS["tanh"]
+    late = steep or activation is ACTIVATIONS["sigmoid"]
+
+    if steep:
+
+        @inlined
+        def _above(net, at):
+            return net[INPUTS] + at
+
+    else:
+
+        @inlined
+        def _above(net, at):
+            return None
 
     @inlined
     def _target(y, k, n, i0, zero):
@@ -144,11 +157,16 @@ def _parts(act, cost, own, bias, scaled, many):
     def _activate(net, scratch, at, z, before, zero):
         """The value of unit ``at``; with ``late``, all but the division, and part of the divisions of the unit ``before``."""
         if late:
-            shifted, r = el.sigmoid_reduced(z, zero)
-            invert(scratch, before, 1, 3, zero)
+            shifted, r = el.tanh_reduced(z, zero) if steep else el.sigmoid_reduced(z, zero)
+            divide(scratch, before, _above(net, before), 1, 3, zero)
             p = el.polynomial(r)
-            invert(scratch, before, 2, 3, zero)
-            store(scratch, at, el.sigmoid_divisor(shifted, p))
+            divide(scratch, before, _above(net, before), 2, 3, zero)
+            if steep:
+                above, below = el.tanh_quotient(z, shifted, p, zero)
+                store(scratch, _above(net, at), above)
+                store(scratch, at, below)
+            else:
+                store(scratch, at, el.sigmoid_divisor(shifted, p))
         else:
             store(scratch, at, value(z, zero))
         if from_input:
@@ -191,21 +209,21 @@ def _parts(act, cost, own, bias, scaled, many):
         for j in range(net[FIRST]):
             before = max(j - 1, 0)
             if late:
-                invert(scratch, before, 0, 3, zero)
+                divide(scratch, before, _above(net, before), 0, 3, zero)
             _activate(net, scratch, j, _first_input(net, w, x, n, i0, j, zero), before, zero)
         if late and net[FIRST] > 0:  # the softmax map has no hidden unit
-            invert(scratch, net[FIRST] - 1, 0, 1, zero)
+            divide(scratch, net[FIRST] - 1, _above(net, net[FIRST] - 1), 0, 1, zero)
         if many:
             for layer in range(1, len(layers) - 1):
                 o, at, n_in, n_out = layers[layer, 0], layers[layer, 1], layers[layer, 2], layers[layer, 3]
                 for k in range(n_out):
                     before = at + max(k - 1, 0)
                     if late:
-                        invert(scratch, before, 0, 3, zero)
+                        divide(scratch, before, _above(net, before), 0, 3, zero)
                     z = _later_input(w, scratch, o, at - n_in, n_in, n_out, factors[layer], k, zero)
                     _activate(net, scratch, at + k, z, before, zero)
                 if late:
-                    invert(scratch, at + n_out - 1, 0, 1, zero)
+                    divide(scratch, at + n_out - 1, _above(net, at + n_out - 1), 0, 1, zero)
         for k in range(c):
             a = _later_input(w, scratch, net[LAST_OFFSET], hidden - last, last, c, net[LAST_FACTOR], k, zero)
             store(scratch, hidden + k, a)
