@@ -255,7 +255,14 @@ def test_a_bad_answer_is_noticed(monkeypatch):
 
 NETWORKS = st.integers(1, 9)
 SEEDS = st.integers(0, 2**64)
-MAPS = {"gradient descent": tl.GradientDescent(NET, TASK, lr=2.0), "softmax map": tl.SoftmaxMap(10.0, MAP.p)}
+MAPS = {
+    "gradient descent": tl.GradientDescent(NET, TASK, lr=2.0),
+    "heavy ball, minibatches": tl.GradientDescent(NET, TASK, lr=0.5, momentum=0.9, batch_size=7),
+    "Adam, a schedule, drawn with replacement": tl.Adam(
+        NET, TASK, lr=tl.optimisers.schedules.cosine(0.05, 70), batch_size=5, replacement=True
+    ),
+    "softmax map": tl.SoftmaxMap(10.0, MAP.p),
+}
 
 
 def start(gd, n, seed):
