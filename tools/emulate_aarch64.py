@@ -1,12 +1,12 @@
 """The bits of the library on an emulated ARM processor, beside those of this machine: equal or different, a line each.
 
-    emulate_aarch64.py [FOLDER] [--networks 2] [--cpu generic] [--seconds 900]     # Debian: qemu-user-static, debootstrap
+    emulate_aarch64.py [FOLDER] [--networks 2] [--cpu generic] [--seconds 1800]     # Debian: qemu-user-static, debootstrap
 
 FOLDER (_build/aarch64 by default) gets a Debian for ARM, unpacked and not configured, and wheels for it from pip's index; what is there
 already is used again. Then one program runs twice: here, and there under qemu's user mode. It trains the first networks of every golden
 run, whose results do not depend on how many travel with them (`--networks 20` is all of them), copies that diverge, takes a Lyapunov
 spectrum and a million normal numbers, and hashes what comes out. There, tests/test_normal.py runs too. Ends with an error if something
-differs, or was not reached in the time given.
+differs, or was not reached in the time given; a second call finds what the compiler made in the first, half a minute to three for each map.
 
 An emulator shows what the compiler made for ARM and what the system's library returns, not what a processor does: it computes by
 the rules of IEEE 754, in software.
@@ -50,9 +50,6 @@ from trajlib.companion import golden
 n = int(sys.argv[1])
 print("#", platform.machine(), "Python", platform.python_version(), "numpy", np.__version__, *platform.libc_ver(), flush=True)
 say("a million normal numbers", lambda: [standard_normal(np.random.Generator(np.random.PCG64(0)), 10**6)])
-for run in sorted(golden.load(), key=lambda g: g.run["steps"]):
-    gd, w0 = golden.initial(run.run)
-    say(f"golden run: {run.name}", lambda: [w0, tl.train(gd, w0[:n], run.run["steps"], record=(), threads=1).final_state])
 net = tl.Perceptron(4, 10, 3)
 gd, w0 = tl.GradientDescent(net, tl.iris(split_seed=0), lr=1.0), net.init(n, seed=0)
 def diverge():
@@ -63,6 +60,9 @@ def spectrum():
     run = tl.lyapunov_spectrum(gd, w0, 200, k=3, threads=1)
     return [run.exponents, run.final, run.vectors]
 say("lyapunov_spectrum: exponents, states and vectors, 200 steps", spectrum)
+for run in sorted(golden.load(), key=lambda g: g.run["steps"]):
+    gd, w0 = golden.initial(run.run)
+    say(f"golden run: {run.name}", lambda: [w0, tl.train(gd, w0[:n], run.run["steps"], record=(), threads=1).final_state])
 """
 
 
@@ -134,11 +134,14 @@ def said(command: list[str], environment: dict[str, str], until: float) -> Itera
                 digest, seconds, name = line.rstrip("\n").split(" ", 2)
                 yield digest, seconds, name
         clock.cancel()
+        if process.wait() > 0:  # below 0: out of time
+            sys.exit(f"{command[0]} ended with an error")
 
 
 def normal_numbers(command: list[str], environment: dict[str, str], until: float) -> str:
     """The tests of the normal numbers there."""
-    tests = ["-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider", "tests/test_normal.py"]
+    cache = f"cache_dir={environment['HOME']}/pytest"  # not the one of the tests here
+    tests = ["-m", "pytest", "-q", "-rs", "--noconftest", "-o", cache, "tests/test_normal.py"]
     try:
         done = subprocess.run(
             [*command, *tests], env=environment, cwd=ROOT, capture_output=True, text=True,
@@ -146,8 +149,8 @@ def normal_numbers(command: list[str], environment: dict[str, str], until: float
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return "not reached"
-    print(*done.stdout.splitlines()[-4:], sep="\n")
-    return "equal" if done.returncode == 0 else "different"
+    print(done.stdout[-2000:] + done.stderr[-2000:], end="")
+    return {0: "equal", 1: "different"}.get(done.returncode, "not reached")
 
 
 def main() -> None:
@@ -157,7 +160,7 @@ def main() -> None:
     parser.add_argument(
         "--cpu", default="generic", help="what the compiler there is told: generic, apple-m1, neoverse-v2 ..."
     )
-    parser.add_argument("--seconds", type=float, default=900, help="there, all together")
+    parser.add_argument("--seconds", type=float, default=1800, help="there, all together")
     given = parser.parse_args()
     if packages := missing():
         sys.exit(f"emulation needs: apt-get install {' '.join(packages)}")
@@ -171,14 +174,13 @@ def main() -> None:
     }
     until = time.monotonic() + given.seconds
     command, environment = own(folder, given.cpu)
-    outcome = dict.fromkeys(here, "not reached")
+    print(f"{(tests := normal_numbers(command, environment, until)):11} {TESTS}", flush=True)
+    outcome = {TESTS: tests, **dict.fromkeys(here, "not reached")}
     for digest, seconds, name in said([*command, *work], environment, until):
         outcome[name] = "equal" if here.get(name) == digest else "different"
-        print(f"{outcome[name]:10} {name} ({seconds} s)", flush=True)
-    outcome[TESTS] = normal_numbers(command, environment, until)
-    for name, what in outcome.items():
-        if what == "not reached" or name == TESTS:
-            print(f"{what:10} {name}")
+        print(f"{outcome[name]:11} {name} ({seconds} s)", flush=True)
+    for name in (name for name, what in outcome.items() if what == "not reached"):
+        print(f"not reached {name}")
     sys.exit(any(what != "equal" for what in outcome.values()))
 
 
