@@ -9,7 +9,7 @@ PIP := $(PY) -m pip --disable-pip-version-check -qq
 PINS := constraints.txt pyproject.toml
 
 EXTRAS_book := book
-EXTRAS_test := book,test,torch
+EXTRAS_test := book,test,torch,peers
 EXTRAS_bench := bench,torch
 
 # Caches live in _build, so that a build leaves nothing else behind.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -178,25 +179,42 @@ def test_the_wheel_is_checked_without_a_checkout():
     assert any(step.get("with", {}).get("path") == ".ci/wheel.py" for step in jobs["build"]["steps"])
 
 
+def pins(name):
+    """Package -> version in a file of constraints."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return {
+        package: version for package, _, version in (line.partition("==") for line in lines if not line.startswith("#"))
+    }
+
+
 def test_the_weekly_check_is_of_the_floors_and_of_the_newest():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pins = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
-    pinned = {name: version for name, _, version in (pin.partition("==") for pin in pins if not pin.startswith("#"))}
+    pinned = pins("constraints-lowest.txt")
     floors = dict(dependency.split(">=") for dependency in project["dependencies"])
     assert pinned.keys() == floors.keys()
     for name, floor in floors.items():
         assert [*map(int, floor.split(".")), 0, 0][:3] == [*map(int, pinned[name].split(".")), 0, 0][:3], name
     jobs = load(ROOT / ".github" / "workflows" / "platforms.yml")["jobs"]
-    oldest, newest = jobs["wheel"]["strategy"]["matrix"]["versions"]
+    oldest, passed, newest = jobs["wheel"]["strategy"]["matrix"]["versions"]
     assert (
         oldest["python"] == project["requires-python"].removeprefix(">=")
         and "-c check/constraints-lowest.txt" in oldest["options"]
     )
+    assert passed["python"] == newest["python"] and "-c check/constraints-newest.txt" in passed["options"]
     assert "-c" not in newest["options"].split()
+    for name in re.findall(r"check/(constraints-\w+\.txt)", f"{oldest} {passed}"):
+        assert name in text_of(jobs["build"])
     assert (
         jobs["wheel"]["strategy"]["matrix"]["machine"]
         == load(RELEASE)["jobs"]["wheel"]["strategy"]["matrix"]["machine"]
     )
+
+
+def test_the_newest_are_not_older_than_those_of_the_book():
+    newest, book, lowest = (pins(f"constraints{name}.txt") for name in ("-newest", "", "-lowest"))
+    assert newest.keys() == lowest.keys() <= book.keys()
+    for name, version in newest.items():
+        assert Version(version) >= max(Version(book[name]), Version(lowest[name])), name
 
 
 @pytest.mark.parametrize(
