@@ -1,7 +1,7 @@
 """Is the boundary of trainability fractal, over which range, and why? Findings behind chapter 8.
 
 boundary.py            # all; about 15 minutes of one core
-boundary.py NAME ...   # these alone: pictures, uncertainty, many, still, zooms, saddle, steps
+boundary.py NAME ...   # these alone: pictures, uncertainty, many, still, zooms, saddle, steps, longer, wide, other
 
 Fixed before anything but the time it takes was looked at (on draw 99, which is in no finding):
 
@@ -19,6 +19,9 @@ Fixed before anything but the time it takes was looked at (on draw 99, which is 
 - A run that must come out smooth: 500 steps where the first layer stands still (rates about 1e-12), so that the loss is convex.
   (5 steps of all, planned at first, are not: at rates of 1000, one draw of tanh had 1.24 between 1e-4 and 1e-3.)
 - Saddle: 400 orbits, draw 0; escape rate, largest exponent, and 2 - rate / exponent, where both are resolved.
+
+Added to vary what had been held fixed, and fixed before it was looked at: the same 1,000 pairs on draw 0 after 2,000 and 4,000 steps
+(longer), and with the paper's 16 inputs and units (wide); saddle and boxes, at the same depths, on draw 1 (other).
 """
 
 import argparse
@@ -82,6 +85,23 @@ def boundary_many(conditions, draws, points, scales, steps, seed):
     return boundary_uncertainty(conditions, draws, points, scales, steps, seed)
 
 
+def boundary_longer(conditions, draws, points, scales, steps, seed):
+    """As boundary_steps, for long runs."""
+    return boundary_steps(conditions, draws, points, scales, steps, seed)
+
+
+def boundary_wide(conditions, draws, points, scales, steps, seed, units):
+    """As boundary_uncertainty, with other numbers of inputs and units: conditions, draws, labels."""
+    found = [
+        [
+            say(name, (d, units), tp.uncertainty(tp.plane(name, d, units=units), points, scales, steps, seed=seed))
+            for d in draws
+        ]
+        for name in conditions
+    ]
+    return fitted(found) | {"scales": np.array(scales)}
+
+
 def boundary_still(conditions, draws, points, scales, steps, pixels, sizes, seed):
     """The same where only the second layer learns, and boxes in the whole picture and at a depth of 1e-4."""
     planes = [[tp.plane(name, d, still=True) for d in draws] for name in conditions]
@@ -137,6 +157,26 @@ def boundary_saddle(conditions, draws, points, steps, seed):
                 out["first_half"][i, j], out["second_half"][i, j] = e.halves.T
                 out["exponent_resolved"][i, j] = e.resolved
                 out["dimension"][i, j], out["dimension_error"][i, j] = k.dimension, k.standard_error
+    return out
+
+
+def boundary_other_saddle(conditions, draws, points, steps, seed):
+    """As boundary_saddle, on another draw."""
+    return boundary_saddle(conditions, draws, points, steps, seed)
+
+
+def boundary_other_boxes(conditions, draws, depths, pixels, sizes, steps, seed):
+    """Dimensions by boxes in views at several depths: conditions, draws, depths (those that a condition lacks are nan)."""
+    out = {
+        n: np.full((len(conditions), len(draws), max(map(len, depths))), np.nan)
+        for n in ("dimension", "standard_error", "factor")
+    }
+    for i, (name, factors) in enumerate(zip(conditions, depths, strict=True)):
+        for j, d in enumerate(draws):
+            for k, z in enumerate(tp.zooms(tp.plane(name, d), factors, pixels, steps, seed, sizes=sizes)):
+                say(name, (d, z.factor), z)
+                out["dimension"][i, j, k], out["standard_error"][i, j, k] = z.boxes.dimension, z.boxes.standard_error
+                out["factor"][i, j, k] = z.factor
     return out
 
 
@@ -206,6 +246,16 @@ ALL = {
             {"conditions": ["tanh", "ReLU", "identity"], "draws": [0], "points": 600, "scales": SCALES,
              "steps": [30, 60, 125, 250, 500], "seed": SEED},
         )
+    ],
+    "longer": [(boundary_longer, RUN | {"draws": [0], "steps": [2000, 4000]})],
+    "wide": [(boundary_wide, RUN | {"draws": [0], "units": 16})],
+    "other": [
+        (boundary_other_saddle, {"conditions": SIX, "draws": [1], "points": 400, "steps": STEPS, "seed": SEED}),
+        (
+            boundary_other_boxes,
+            {"conditions": SIX, "draws": [1], "depths": [DEPTHS.get(name, [1, 1e-5, 1e-11]) for name in SIX], "pixels": 192,
+             "sizes": list(tp.SIZES), "steps": STEPS, "seed": SEED},
+        ),
     ],
     "zooms": [
         (
