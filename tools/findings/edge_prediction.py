@@ -1,0 +1,124 @@
+"""Does the beginning of a run tell its end, at the edge of stability, in deeper networks that classify?
+
+All of this was fixed before any prediction was looked at. Four-layer perceptrons, 4-4-4-4-3 with 75 weights from N(0, 1), tanh and ReLU,
+learn Iris (standardised, cross entropy) by gradient descent on all flowers, 1,000 steps; 300 networks of each kind and seed, two seeds (of
+weights, split and folds). Rates are multiples of 2/s0, s0 being the median sharpness of the kind at its start: 0.5, 1 and 2 times.
+
+- *at the edge* is a fact of a run, not of its rate: the mean of sharpness * lr / 2 at ten moments of the second half, each the mean of two
+  consecutive steps, is within 0.8 to 1.2, as in edge_networks.py. Also kept: at how many of the moments it is above 0.8, and above 1.
+- *ends well*: the final loss is in the better half of its kind, as chapter 5 has it for classification.
+- At steps 15 and 60 boosted trees in three folds read one kind of indicator: the finite-time exponents of all 75 vectors; the growth
+  rates of the covariant vectors of the frozen Jacobian; the four baselines (loss, gradient norm, sharpness, weight norm); the weights; the
+  loss alone by itself; and, as a null, the exponents with outcomes that are shuffled. Areas under the ROC curve with 95 % intervals, and
+  the gain of exponents over the better of baselines and loss, and over the weights.
+- The same among the runs at the edge alone, with the better half of these, where more than half of the runs are there.
+
+An indicator *predicts* if its interval is above 0.5 in both seeds, and *gains* if that of the difference is above 0 in both. The null must
+not predict; if it does, something is wrong.
+
+edge_prediction.py [seconds]     # data/findings/edge_prediction_*; those that are there already are not made again
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from edge_networks import named
+from prediction import compared, logarithms, weights_at
+
+import trajlib as tl
+from trajlib.companion import edges, findings
+from trajlib.prediction import predict_with_trees
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("exponents", "vectors", "baselines", "weights", "loss")
+FEWEST = 30
+"""Runs that must end well, and as many that must not, for a prediction to be asked."""
+
+
+def ended_well(final: np.ndarray, outcome: str | float) -> np.ndarray:
+    """Which runs end well: those in the better "half" or "third" by final loss (n,), or below a loss; what is not finite does not."""
+    end = np.where(np.isfinite(final), final, np.inf)
+    if isinstance(outcome, str):
+        outcome = np.sort(end)[round(len(end) * {"half": 1 / 2, "third": 1 / 3}[outcome])]
+    return end < outcome
+
+
+def foretold(sets: dict[str, np.ndarray], event: np.ndarray, folds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Areas (5 kinds and the null, 3) and gains over the best baseline and the weights (2, 3), each value, lower, upper.
+
+    nan where fewer than ``FEWEST`` runs end well, or badly.
+    """
+    if min(event.sum(), (~event).sum()) < FEWEST:
+        return np.full((len(NAMES) + 1, 3), np.nan), np.full((2, 3), np.nan)
+    got = compared(sets, event, folds, seed, NAMES)
+    shuffled = np.random.default_rng(seed).permutation(event)
+    null = predict_with_trees(np.ascontiguousarray(sets["exponents"]), shuffled, folds=folds, seed=seed).auc
+    return np.vstack([got["auc"], [[null.value, null.lower, null.upper]]]), got["gain"]
+
+
+def edge_prediction(
+    activation: str, seed: int, multiples: list[float], networks: int, steps: int, moments: int, at: list[int], folds: int,
+    outcome: str | float, loss: str,
+) -> dict:  # fmt: skip
+    """For each multiple of 2/s0: where its runs are, how they end, and at each step areas and gains, of all of them and at the edge."""
+    net = tl.Perceptron(4, (4, 4, 4), 3, activation=activation, loss=loss)
+    task = tl.iris(split_seed=seed).standardised()
+    w0 = net.init(networks, seed=seed, scheme="normal")
+    s0 = float(np.median(tl.sharpness(tl.GradientDescent(net, task, lr=1.0), w0)))
+    shape = len(multiples), networks
+    ratio, final, accuracy = (np.full(shape, np.nan, dtype=np.float32) for _ in range(3))
+    share = np.zeros((*shape, 2), dtype=np.int8)
+    auc = np.full((len(multiples), 2, len(at), len(NAMES) + 1, 3), np.nan)
+    gain = np.full((*auc.shape[:3], 2, 3), np.nan)
+    for i, multiple in enumerate(multiples):
+        gd = tl.GradientDescent(net, task, lr=2 * multiple / s0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            half, last = (weights_at(gd, w0, [n])[:, 0] for n in (steps // 2, steps))
+            ratios = edges.follow_edge(gd, half, steps - steps // 2, moments=moments).ratio
+            final[i], accuracy[i] = gd.loss(last), gd.accuracy(last, "train")
+            ratio[i], share[i] = ratios.mean(axis=1), np.stack([(ratios > b).sum(axis=1) for b in (0.8, 1.0)], axis=1)
+            ftle = tl.finite_time_exponents(gd, w0, at[-1], at=at, seed=seed).exponents
+            frozen = tl.present_vectors(gd, w0, at, method="frozen", seed=seed).growth
+            w = weights_at(gd, w0, at)
+            base = logarithms(gd, w)
+        there = np.abs(ratio[i] - 1) <= edges.AT
+        for g, group in enumerate((np.ones(networks, dtype=bool), there)):
+            if group.mean() > 0.5:
+                event = ended_well(final[i, group], outcome)
+                for m in range(len(at)):
+                    sets = {
+                        "exponents": ftle[:, m],
+                        "vectors": frozen[:, m],
+                        "baselines": base[:, m],
+                        "weights": w[:, m],
+                    }
+                    auc[i, g, m], gain[i, g, m] = foretold({k: x[group] for k, x in sets.items()}, event, folds, seed)
+    return {
+        "names": np.array([*NAMES, "null"]), "at": np.array(at), "multiples": np.array(multiples), "start": s0, "ratio": ratio,
+        "share": share, "final": final, "accuracy": accuracy, "auc": auc.astype(np.float32), "gain": gain.astype(np.float32),
+    }  # fmt: skip
+
+
+def main(seconds: float = np.inf) -> None:
+    began, folder = time.monotonic(), ROOT / "data" / "findings"
+    shared = {
+        "multiples": [0.5, 1.0, 2.0],
+        "networks": 300,
+        "steps": 1000,
+        "moments": 10,
+        "at": [15, 60],
+        "folds": 3,
+        "outcome": "half",
+        "loss": "cross_entropy",
+    }
+    for seed in (0, 1):
+        for activation in ("tanh", "relu"):
+            if time.monotonic() - began < seconds:
+                cell = {"activation": activation, "seed": seed}
+                findings.make(folder, named(edge_prediction, f"edge_prediction_{activation}_{seed}"), cell | shared)
+
+
+if __name__ == "__main__":
+    main(*map(float, sys.argv[1:]))
