@@ -29,7 +29,8 @@ def test_what_decides_is_found_and_nothing_else(deciding):
     names = [*edge.NAMES, "null"]
     knows = {deciding} | ({"loss"} if deciding == "baselines" else set())  # the loss is the first of the baselines
     for name, (value, lower, upper) in zip(names, area, strict=True):
-        assert (value > 0.98) if name in knows else (lower < 0.5 < upper), name
+        # guessing has a standard error of 0.033: these are more than three of them
+        assert (value > 0.98) if name in knows else (abs(value - 0.5) < 0.12 and upper - lower > 0.1), name
     over_baselines, over_weights = gain[:, 0]
     assert (over_baselines > 0.3) == (over_weights > 0.3) == (deciding == "exponents")
     assert (over_baselines < -0.3) == (deciding == "baselines") and (over_weights < -0.3) == (deciding == "weights")
