@@ -91,14 +91,21 @@ MODELS = {
     "GPT block, tied": (GPT, "tl.Adam(module, samples, lr=0.01, loss=next_word)", 688),
     "regression": (REGRESSION, "tl.GradientDescent(module, samples, lr=0.1)", 73),
 }
+NOTHING = "module = torch.nn.Sequential(module, torch.nn.Threshold(torch.inf, torch.nan))\n"
+"""After a model: it gives nan for whatever it is given."""
 BROKEN = {
     "a name that is not there": (
         REGRESSION.replace("module = ", "model = "),
         "NameError: name 'module' is not defined",
     ),
-    "a shape that does not fit": (REGRESSION.replace("Linear(10, 6)", "Linear(9, 6)"), "cannot be multiplied"),
-    "a loss that is not finite": (REGRESSION + "samples[0][3, 2] = np.nan\n", ""),
+    "a shape that does not fit": (REGRESSION.replace("Linear(10, 6)", "Linear(9, 6)"), "shapes cannot be multiplied"),
+    "a sample that is not finite": (REGRESSION + "samples[0][3, 2] = np.nan\n", "x must be finite, got nan or inf"),
+    "a loss that is not finite": (REGRESSION + NOTHING, "NaN"),  # no more than a warning, with empty panels
 }
+COARSE = """
+from trajlib.plots import styling
+styling.DPI, styling.narrowed = 30, None  # half of the time would go into pictures
+"""
 LOOK = """
 import json
 print(json.dumps({"parameters": mine.n_parameters, "from": tl.__file__, "loss": found.loss.tolist(), "finite": bool(
@@ -127,7 +134,7 @@ def with_models(notebook):
     )
     assert [cells.index(cell) - cells.index(making) for cell in (making, training, drawing)] == [0, 1, 2]
     seeded = re.match(r"import torch\n\ntorch\.manual_seed\(SEED\)\n", making.source)[0]
-    kept = [*install, imports, parameters]
+    kept = [*install, imports, nbformat.v4.new_code_cell(COARSE), parameters]
     for name, (model, *rule) in (MODELS | BROKEN).items():
         made = rule[0] if name in MODELS else "tl.GradientDescent(module, samples, lr=0.1)"
         run = re.sub(r"(?m)^mine = .*$", f"mine = {made}", training.source).replace(

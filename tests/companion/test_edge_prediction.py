@@ -10,6 +10,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "findings"))
 
 import edge_prediction as edge
 
+import trajlib as tl
+from trajlib.companion import findings
+
 N = 300
 
 
@@ -59,3 +62,14 @@ def test_who_ends_well():
     assert edge.ended_well(final, "half").tolist() == [True, False, False, True, False, True]
     assert edge.ended_well(final, "third").tolist() == [True, False, False, True, False, False]
     assert edge.ended_well(final, 0.15).tolist() == [True] + 5 * [False]
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_some_networks_again(activation):
+    found = findings.load(f"edge_prediction_{activation}_0")
+    net = tl.Perceptron(4, (4, 4, 4), 3, activation=activation, loss="cross_entropy")
+    task, w0 = tl.iris(split_seed=0).standardised(), net.init(N, seed=0, scheme="normal")[:5]
+    for i, multiple in enumerate(found.multiples):
+        gd = tl.GradientDescent(net, task, lr=2 * multiple / float(found.start))
+        last = tl.train(gd, w0, 1000, every=1000).loss[:, -1]
+        np.testing.assert_allclose(found.final[i, :5], last, rtol=1e-6)
