@@ -73,3 +73,69 @@ def test_some_networks_again(activation):
         gd = tl.GradientDescent(net, task, lr=2 * multiple / float(found.start))
         last = tl.train(gd, w0, 1000, every=1000).loss[:, -1]
         np.testing.assert_allclose(found.final[i, :5], last, rtol=1e-6)
+
+
+def cells(pattern):
+    """Findings of one kind by activation, a list over seeds; arrays begin with the axes rate, group, step."""
+    found = findings.load_all(pattern)
+    return {a: [cell for name, cell in found.items() if f"_{a}_" in name] for a in ("tanh", "relu")}
+
+
+def predicts(pair, i, group):
+    """Names of what predicts in both seeds, at each step."""
+    return [
+        [name for k, name in enumerate(pair[0].names) if all(cell.auc[i, group, m, k, 1] > 0.5 for cell in pair)]
+        for m in range(len(pair[0]["at"]))
+    ]
+
+
+def values(pair, i, group, kinds):
+    """Least and largest area of some kinds, rounded, over seeds and steps."""
+    which = [list(pair[0].names).index(kind) for kind in kinds]
+    areas = np.array([cell.auc[i, group][:, which, 0] for cell in pair])
+    return areas.min().round(2).item(), areas.max().round(2).item()
+
+
+def test_what_is_told_of_the_runs_at_the_edge():
+    begun, more = cells("edge_prediction_*"), cells("edge_varied_prediction_more_*")
+    share = {a: [(100 * cell.places[:, 1] / N).round().tolist() for cell in begun[a]] for a in begun}
+    assert share == {"tanh": [[3, 54, 51], [0, 27, 30]], "relu": [[1, 7, 46], [0, 5, 47]]}
+    ratio = begun["tanh"][0].ratio
+    np.testing.assert_array_equal((np.abs(ratio - 1) <= 0.2).sum(axis=1), begun["tanh"][0].places[:, 1])
+    assert [predicts(begun["tanh"], i, 0) for i in range(3)] == [[[], ["exponents"]], [[], []], [[], []]]
+    assert all(predicts(more["tanh"], i, 1) == [[], []] for i in range(2))
+    assert [predicts(more["tanh"], i, 0) for i in range(2)] == [[[], []], [[], ["exponents"]]]
+    for of_step in predicts(begun["relu"], 2, 0):
+        assert {"exponents", "baselines", "loss"} <= set(of_step)
+    assert all({"exponents", "loss"} <= set(of_step) for of_step in predicts(more["relu"], 1, 1))
+    assert values(begun["relu"], 2, 0, ["exponents"]) == (0.6, 0.66)
+    assert values(begun["relu"], 2, 0, ["baselines", "loss"]) == (0.58, 0.7)
+    assert values(more["relu"], 1, 1, ["exponents"]) == (0.59, 0.62) and values(more["relu"], 1, 1, ["loss"]) == (
+        0.59,
+        0.67,
+    )
+    assert values(begun["relu"], 1, 0, ["exponents"]) == (0.65, 0.71) and values(begun["relu"], 1, 0, ["loss"]) == (
+        0.64,
+        0.75,
+    )
+
+
+def test_what_is_told_of_all_comparisons():
+    first, overall, nulls, both = np.zeros(3, int), np.zeros(3, int), [], np.zeros(2, int)
+    for kind in ("prediction", *(f"varied_prediction_{name}" for name in edge.VARIED)):
+        for pair in cells(f"edge_{kind}_*").values():
+            gain = np.array([cell.gain[..., 0, :] for cell in pair])  # (seeds, rates, groups, steps, 3)
+            asked = np.isfinite(gain[..., 0])
+            counts = np.array([asked.sum(), (gain[..., 1] > 0).sum(), (gain[..., 2] < 0).sum()])
+            first += counts if kind == "prediction" else 0
+            overall += counts
+            both += [(gain[..., 1] > 0).all(axis=0).sum(), (gain[..., 2] < 0).all(axis=0).sum()]
+            nulls += [cell.auc[..., -1, :][np.isfinite(cell.auc[..., -1, 0])] for cell in pair]
+            assert not any(
+                "null" in step for i in range(gain.shape[1]) for g in (0, 1) for step in predicts(pair, i, g)
+            )
+    of_null = np.concatenate(nulls)
+    assert first.tolist() == [28, 0, 2] and overall.tolist() == [118, 3, 31] and both.tolist() == [0, 7]
+    assert [len(of_null), (of_null[:, 1] > 0.5).sum(), (of_null[:, 2] < 0.5).sum()] == [118, 6, 10]
+    other = cells("edge_varied_prediction_split_*")["tanh"]
+    assert not other[0].places[:, 1].any() and (other[0].accuracy > 0.9995).all() and other[1].places[:, 1].all()
