@@ -93,7 +93,7 @@ def values(pair, i, group, kinds):
     """Least and largest area of some kinds, rounded, over seeds and steps."""
     which = [list(pair[0].names).index(kind) for kind in kinds]
     areas = np.array([cell.auc[i, group][:, which, 0] for cell in pair])
-    return areas.min().round(2).item(), areas.max().round(2).item()
+    return round(float(areas.min()), 2), round(float(areas.max()), 2)
 
 
 def test_what_is_told_of_the_runs_at_the_edge():
