@@ -100,7 +100,7 @@ BROKEN = {
     ),
     "a shape that does not fit": (REGRESSION.replace("Linear(10, 6)", "Linear(9, 6)"), "shapes cannot be multiplied"),
     "a sample that is not finite": (REGRESSION + "samples[0][3, 2] = np.nan\n", "x must be finite, got nan or inf"),
-    "a loss that is not finite": (REGRESSION + NOTHING, "NaN"),  # no more than a warning, with empty panels
+    "a loss that is not finite": (REGRESSION + NOTHING, "ValueError: the loss is nan before the first step"),
 }
 COARSE = """
 from trajlib.plots import styling

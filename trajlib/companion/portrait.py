@@ -98,7 +98,7 @@ def portrait(
     Raises
     ------
     ValueError
-        If there is more than one network.
+        If there is more than one network, or its loss is not finite to begin with.
 
     Examples
     --------
@@ -112,6 +112,12 @@ def portrait(
     w0 = np.atleast_2d(w0)
     if len(w0) != 1:
         raise ValueError(f"w0 must be one network, shape (P,) or (1, P), got {w0.shape}; call portrait for each")
+    first = float(np.ravel(gd.loss(w0))[0])
+    if not np.isfinite(first):
+        raise ValueError(
+            f"the loss is {first} before the first step, so there is nothing to follow: look at what the module gives for the inputs, "
+            "and at the targets"
+        )
     run = train(gd, w0, steps, record=("loss", "states"))
     at = np.unique(np.round(np.linspace(0, steps, moments)).astype(int))
     assert run.states is not None and run.loss is not None  # they were asked for
