@@ -4,9 +4,10 @@
 
 FOLDER (_build/aarch64 by default) gets a Debian for ARM, unpacked and not configured, and wheels for it from pip's index; what is there
 already is used again. Then one program runs twice: here, and there under qemu's user mode. It trains the first networks of every golden
-run, whose results do not depend on how many travel with them (`--networks 20` is all of them), copies that diverge, takes a Lyapunov
-spectrum and a million normal numbers, and hashes what comes out. There, tests/test_normal.py runs too. Ends with an error if something
-differs, or was not reached in the time given; a second call finds what the compiler made in the first, half a minute to three for each map.
+run, whose results do not depend on how many travel with them (`--networks 20` is all of them), and copies that diverge, takes a
+Lyapunov spectrum, draws a million normal numbers, and hashes what comes out. There, tests/test_normal.py runs too. Ends with an error
+if something differs, or was not reached in the time given; a second call finds what the compiler made in the first, half a minute to
+three for each map.
 
 An emulator shows what the compiler made for ARM and what the system's library returns, not what a processor does: it computes by
 the rules of IEEE 754, in software.
