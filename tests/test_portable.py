@@ -6,6 +6,7 @@ The last test runs one chapter; with TRAJLIB_PORTABLE=all it runs them all (abou
 import base64
 import fnmatch
 import hashlib
+import lzma
 import os
 import re
 import shutil
@@ -92,7 +93,9 @@ def test_first_cell_brings_the_wheel_of_this_checkout(page, portable, tmp_path):
         f"findings/{f}.{end}" for f in findings for end in ("json", "npz")
     }
     assert {name for name in named if name.startswith("robustness/")} <= {f"robustness/{page.stem}.json"}
-    assert hashlib.sha256(base64.b64decode(text)).digest() == hashlib.sha256(wheel.read_bytes()).digest()
+    assert (
+        hashlib.sha256(lzma.decompress(base64.b64decode(text))).digest() == hashlib.sha256(wheel.read_bytes()).digest()
+    )
 
 
 @each
@@ -141,6 +144,18 @@ def test_install_cell_says_why_it_failed(portable, monkeypatch, found):
     assert asked[1][-1] == "trajlib[widgets,torch] @ https://github.com/OWNER/NAME/archive/refs/heads/main.zip"
     with pytest.raises(ModuleNotFoundError, match="download the notebook"):
         exec(install_cell.from_repository(BOOK / "low-learning-rate.md", None).source, {})
+
+
+@pytest.mark.parametrize("damage", [("A", "B"), ("AA", "é"), ("\n.{100}", "\n")], ids=["changed", "no letters", "cut"])
+def test_a_wheel_that_is_damaged_on_the_way_is_not_installed(portable, monkeypatch, damage):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("installed all the same"))
+    (cell,) = installing(portable["your-network"])
+    head, text, rest = re.split(r"('''\n.*''')", cell.source, maxsplit=1, flags=re.DOTALL)
+    damaged = re.sub(*damage, text, count=1)
+    assert damaged != text
+    with pytest.raises(RuntimeError, match="is not what was put there"):
+        exec(head + damaged + rest, {})
 
 
 def test_committed_notebooks_have_to_follow_the_config(monkeypatch):

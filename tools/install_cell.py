@@ -6,6 +6,7 @@ offer for download (`portable_notebooks.py`) carry it along. No page shows the c
 
 import base64
 import hashlib
+import lzma
 from pathlib import Path
 
 import yaml
@@ -48,10 +49,13 @@ PIECE_OF_WHEEL = "{title}{part}\ntrajlib_wheel {assign} '''\n{text}'''"
 
 FROM_WHEEL = """
 trajlib_sha256 = "{digest}"  # of the wheel
-import base64, hashlib, importlib.util, pathlib, subprocess, sys, tempfile
+import base64, hashlib, importlib.util, lzma, pathlib, subprocess, sys, tempfile
 
 if getattr(importlib.util.find_spec("trajlib"), "origin", None) is None:  # a folder of that name is not enough
-    content = base64.b64decode(trajlib_wheel)
+    try:
+        content = lzma.decompress(base64.b64decode(trajlib_wheel))
+    except (ValueError, lzma.LZMAError):
+        content = b""
     if hashlib.sha256(content).hexdigest() != trajlib_sha256:
         raise RuntimeError("the trajlib in this notebook is not what was put there (damaged on the way, or a part of this cell was not "
                            "run?): run it from the first cell on, or download the notebook again")
@@ -86,7 +90,7 @@ def from_repository(page: Path, where: tuple[str, str] | None) -> NotebookNode:
 def from_wheel(page: Path, wheel: Path) -> list[NotebookNode]:
     """The cells of a notebook that carries `wheel`: one, unless the wheel is so large that it has to be cut."""
     content = wheel.read_bytes()
-    text = base64.b64encode(content).decode("ascii")
+    text = base64.b64encode(lzma.compress(content, preset=9)).decode("ascii")
     lines = [text[i : i + LINE] + "\n" for i in range(0, len(text), LINE)]
     pieces = ["".join(lines[i : i + LINES]) for i in range(0, len(lines), LINES)]
     sources = [

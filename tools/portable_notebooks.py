@@ -11,6 +11,7 @@ import re
 import sys
 import tempfile
 import tomllib
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -61,8 +62,19 @@ def build_wheel(folder: Path, page: Path) -> Path:
     read = [f"findings/{name}.{end}" for name in findings_of(page) for end in ("json", "npz")]
     read += [f"robustness/{page.stem}.json"] * (ROOT / ROBUSTNESS / f"{page.stem}.json").is_file()
     included |= {f"data/{name}": f"trajlib/_data/{name}" for name in read}
-    (wheel,) = WheelBuilder(str(ROOT), config=config).build(directory=str(folder), versions=["standard"])
-    return Path(wheel)
+    (built,) = WheelBuilder(str(ROOT), config=config).build(directory=str(folder), versions=["standard"])
+    return stored(Path(built))
+
+
+def stored(wheel: Path) -> Path:
+    """The same wheel, with nothing in it compressed: the notebook compresses it as a whole, which makes it smaller by an eighth."""
+    with zipfile.ZipFile(wheel) as packed:
+        files = [(info, packed.read(info)) for info in packed.infolist()]
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_STORED) as loose:
+        for info, content in files:
+            info.compress_type = zipfile.ZIP_STORED
+            loose.writestr(info, content)
+    return wheel
 
 
 @functools.cache
