@@ -8,6 +8,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -211,7 +212,7 @@ def test_a_page_under_the_policy_can_ask_nobody(browser, tmp_path):
 
 def test_a_notebook_installs_only_the_wheel_that_was_put_there(tmp_path, monkeypatch):
     wheel = tmp_path / "trajlib-0.1.0-py3-none-any.whl"
-    wheel.write_bytes(bytes(range(256)) * 8000)  # two cells
+    wheel.write_bytes(np.random.default_rng(0).bytes(2_000_000))  # two cells
     cells = install_cell.from_wheel(ROOT / "book" / "low-learning-rate.md", wheel)
     assert len(cells) == 2 and hashlib.sha256(wheel.read_bytes()).hexdigest() in cells[-1].source
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -229,7 +230,8 @@ def test_a_notebook_installs_only_the_wheel_that_was_put_there(tmp_path, monkeyp
     assert installed == [wheel.read_bytes()]
     text = re.search(r"(?m)^[A-Za-z0-9+/]{100,}$", cells[0].source)[0]
     other = cells[0].source.replace(text, ("B" if text[0] == "A" else "A") + text[1:], 1)
-    for first in (other, "trajlib_wheel = ''"):
+    foreign = cells[0].source.replace(text, "é" + text[1:], 1)
+    for first in (other, foreign, "trajlib_wheel = ''"):
         space = {}
         with pytest.raises(RuntimeError, match="download the notebook again"):
             for source in (first, cells[1].source):
