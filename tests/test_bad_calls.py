@@ -351,6 +351,11 @@ START = MAP.init(2, seed=0)
         (lambda: tl.dmft(convergence="no"), "convergence must be True or False"),
         (lambda: tl.train(MAP, START, 1).to_frame(weights=1), "weights must be True or False"),
         (lambda: tl.pair_angles(np.full((3, 3), np.inf)), "vectors must not be infinite"),
+        (lambda: tl.pair_angles(np.full((3, 2), 1e300)), "vectors must have unit length .* got a length of inf"),
+        (
+            lambda: tl.pair_angles(np.array([[1.0, 2.0], [0.0, 0.0]])),
+            "vectors must have unit length .* got a length of 2",
+        ),
         (lambda: tl.cycle_multipliers(None, START), "gd must be the training of a Perceptron, got None"),
         (lambda: tl.Task.from_arrays(None, [1, 2]), "x must hold rows of numbers, got None"),
         (lambda: tl.sweep(len, np.zeros((9, 9)), "nowhere"), "grid must map names to values"),

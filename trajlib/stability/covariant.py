@@ -77,7 +77,7 @@ def pair_angles(vectors: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     vectors : ndarray (..., p, k)
-        Columns of unit length.
+        Columns of unit length; nan where a vector is not known.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def pair_angles(vectors: np.ndarray) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If ``vectors`` is not a float64 array of at least two axes.
+        If ``vectors`` is not a float64 array of at least two axes, or a length differs from 1 by more than a millionth.
 
     Examples
     --------
@@ -97,6 +97,13 @@ def pair_angles(vectors: np.ndarray) -> np.ndarray:
         raise ValueError(f"vectors must have shape (..., p, k), got {vectors.shape}")
     if np.isinf(vectors).any():  # nan is a vector that is not known
         raise ValueError("vectors must not be infinite: they have unit length, or are nan")
+    with np.errstate(over="ignore"):
+        lengths = np.sqrt((vectors**2).sum(axis=-2))
+    if (wrong := np.abs(lengths - 1.0) > 1e-6).any():
+        raise ValueError(
+            f"vectors must have unit length along the last axis but one, got a length of {lengths[wrong][0]:.6g}; "
+            "divide them by np.linalg.norm(vectors, axis=-2, keepdims=True)"
+        )
     k = vectors.shape[-1]
     angles = np.zeros((*vectors.shape[:-2], k, k))
     for i in range(k):

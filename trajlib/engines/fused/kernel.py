@@ -249,7 +249,8 @@ def build(widths, act, cost, own, tangent, bias, scale, rule, layered, batched, 
         the matrices R themselves are kept in triangle (networks, steps / interval, copies, copies).
         """
         source, flags, rule, layered, blocks  # noqa: B018
-        size = parameters + 0 * n  # a constant, but of the type of n: what is called would be typed again for each width
+        # a constant, but of the type of n: what is called would be typed again for each width
+        size = parameters + 0 * n
         full = size * copies
         keep = triangle.size > 0
         one = constant(0.0, 1)
