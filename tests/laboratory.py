@@ -1,12 +1,11 @@
 """Shared by the tests of the laboratory in the pages: a page that holds one, and numbers that come back from it with all their bits."""
 
-import base64
 import sys
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+from lab_bits import BYTES as BYTES
+from lab_bits import floats as floats
 from policy import META
 
 LAB = Path(__file__).parents[1] / "book" / "_static" / "lab"
@@ -16,11 +15,6 @@ PAGE = f"""<!doctype html><html lang="en"><meta charset="utf-8">{META}<meta name
 ALL_PARTS = (
     "<trajectory-lab hidden></trajectory-lab><golden-check hidden></golden-check><curve-lead hidden></curve-lead>"
 )
-BYTES = "const bytes = (a) => btoa(Array.from(new Uint8Array(a.buffer), (b) => String.fromCharCode(b)).join(''));"
-
-
-def floats(text):
-    return np.frombuffer(base64.b64decode(text), dtype="<f8")
 
 
 def finished(page, selector="trajectory-lab", timeout=120_000):

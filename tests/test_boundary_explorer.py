@@ -1,7 +1,6 @@
 """The explorer of the boundary of trainability, in headless Chromium: the bits of the library, and what a hand does to the picture."""
 
 import base64
-import hashlib
 import re
 import sys
 from pathlib import Path
@@ -18,16 +17,11 @@ from trajlib.optimisers.batches import Batches
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 import write_poster
+from lab_bits import DEEP, DEEP_VIEW, TILE, digest
 
 LAB = "document.querySelector('boundary-explorer')"
 HIDDEN = "<boundary-explorer hidden></boundary-explorer>"
 QUICK = "#boundary=x:1.5,y:2,width:4,condition:tanh,steps:20,pixels:64,seed:0"
-DEEP = "de682eb6cc5286fc1d1914023d9e48825ca3e9e39e6213984b6ab7b6ac0161b0"  # as in tests/boundary/test_picture.py
-TILE = f"""(view) => {{ {BYTES}
-    const n = view.pixels, value = new Float64Array(n * n), outcome = new Float64Array(n * n), sides = [];
-    for (const {{ found }} of trajlab.boundary.picture(view))
-        for (const {{ name: [p, side], ...one }} of found) {{ value[p] = one.value; outcome[p] = one.outcome; sides.push(side); }}
-    return [bytes(value), bytes(outcome), sides]; }}"""
 CONDITIONS = {
     "tanh": {},
     "relu": {"activation": "relu"},
@@ -74,16 +68,14 @@ def place(page):
 
 def test_a_deep_tile_has_the_bits_of_the_library(open_page):
     page = open_page(HIDDEN)
-    view = {"condition": "tanh", "seed": 0, "steps": 500, "pixels": 16, "x": 1, "y": 1.654127021979156, "width": 1e-10}
-    value, outcome, sides = tile(page, view)
-    assert {1, -1} == set(outcome.ravel().tolist())
-    as_in_the_library = np.ascontiguousarray(value[::-1].T)
-    assert hashlib.sha256(as_in_the_library.astype("<f8").tobytes()).hexdigest() == DEEP
+    value, outcome, sides = page.evaluate(TILE, DEEP_VIEW)
+    assert {1, -1} == set(floats(outcome).tolist())
+    assert digest(value) == DEEP
     assert sorted(sides, reverse=True)[:4] == [16, 8, 8, 8] and len(sides) == 256
     # coarse before fine: while one network of the two side by side is on its way, the other may be several pixels ahead
     assert all(sum(later > side for later in sides[k:]) <= 1 for k, side in enumerate(sides))
     # the comparison can fail: with another last digit of a coefficient the bits differ
-    small = view | {"pixels": 3, "steps": 60}
+    small = DEEP_VIEW | {"pixels": 3, "steps": 60}
     before = tile(page, small)[0].tobytes()
     assert before == upright(library(small).value).tobytes()
     page.evaluate("() => { trajlab.arithmetic.exponential[5] *= 1 + 1e-6; }")

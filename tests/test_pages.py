@@ -47,6 +47,7 @@ def test_page(html, browser, name):
     assert len(set(parts)) == 1 and re.fullmatch(r"\?v=\w{8}", parts[0]), (
         "an old part in a browser's cache is not taken for a new one"
     )
+    assert page.locator(".copybtn:not([aria-label])").count() == 0
     page.evaluate(axe)
     found = page.evaluate("axe.run({preload: false, resultTypes: ['violations']})")["violations"]
     serious = [

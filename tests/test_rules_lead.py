@@ -2,23 +2,12 @@
 
 import numpy as np
 import pytest
-from laboratory import BYTES, finished, floats
+from lab_bits import RULES, STATES, STEPS, after
+from laboratory import finished, floats
 
 import trajlib as tl
 
 LEAD = "document.querySelector('rules-lead')"
-STEPS = (1, 2, 30, 401, 1500)
-RULES = {
-    "gradient descent": lambda net, task: tl.GradientDescent(net, task, lr=0.25),
-    "heavy ball": lambda net, task: tl.GradientDescent(net, task, lr=0.25, momentum=0.5),
-    "Nesterov": lambda net, task: tl.GradientDescent(net, task, lr=0.25, momentum=0.5, nesterov=True),
-    "RMSProp": lambda net, task: tl.RMSProp(net, task, lr=0.003),
-    "Adam": lambda net, task: tl.Adam(net, task, lr=0.01),
-}
-
-
-def after(gd, w0, steps):
-    return tl.train(gd, w0, steps, record=(), progress=False).final_state
 
 
 def curvature(gd, state, steps):
@@ -32,18 +21,10 @@ def curvature(gd, state, steps):
 def test_states_have_the_engines_bits_and_sharpness_is_the_librarys(open_page, width, split, ic):
     page = open_page("<rules-lead hidden></rules-lead>")
     net, task = tl.Perceptron(4, width, 3), tl.iris(split_seed=split)
-    script = f"""([asked, steps, condition, width, split]) => {{ {BYTES}
-        return asked.map(({{ rule, lr }}) => {{
-            const run = trajlab.limitRun({{ rule, lr, condition, width, split }}), found = [];
-            for (let t = 1; t <= Math.max(...steps); t++) {{
-                run.step();
-                if (steps.includes(t)) found.push([bytes(run.z), run.sharpness(), bytes(run.divisor() || new Float64Array())]);
-            }}
-            return found; }}); }}"""
     asked = page.evaluate(f"{LEAD}.asked({LEAD}.values)")
     rules = {name: make(net, task) for name, make in RULES.items()}
     assert [one["rule"]["name"] for one in asked] == list(rules)
-    for name, found in zip(rules, page.evaluate(script, [asked, STEPS, ic, width, split]), strict=True):
+    for name, found in zip(rules, page.evaluate(STATES, [asked, STEPS, ic, width, split]), strict=True):
         gd = rules[name]
         for steps, (z, sharpness, divisor) in zip(STEPS, found, strict=True):
             state = after(gd, net.init(ic + 1, seed=0)[[ic]], steps)

@@ -24,7 +24,8 @@ CHANGED = (
     (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
     (r'<div class="citation" ([^>]*?)role="doc-biblioentry">', r'<div class="citation" \1>'),
 )
-
+UNNAMED = ('<button class="copybtn ', '<button aria-label="Copy to clipboard" class="copybtn ')
+"""In the theme's script for the buttons beside code: their name is the title of a drawing, which WebKit does not display."""
 
 ENTRY = re.compile(r'class="toc-h2 nav-item toc-entry"><a class="[^"]*" href="(#[^"]+)">(.*?)</a>', re.DOTALL)
 
@@ -95,6 +96,8 @@ def finish(app, exception) -> None:
             text = with_contents(text)
         if text != before:
             page.write_text(text, encoding="utf-8")
+    copying = Path(app.outdir, "_static", "copybutton.js")
+    copying.write_text(copying.read_text(encoding="utf-8").replace(*UNNAMED), encoding="utf-8")
     licences.write(Path(app.outdir))
     for figure in Path(app.outdir, "_images").glob("*.png"):
         picture = figure.read_bytes()

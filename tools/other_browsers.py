@@ -1,9 +1,10 @@
 """The built book in Firefox and in WebKit: do the laboratories run, with the bits of the library, and does no page scroll sideways?
 
-    other_browsers.py [firefox] [webkit]     # Debian: firefox-esr; webkit2gtk-driver, xvfb
+    other_browsers.py [firefox] [webkit] [PAGE ...]     # Debian: firefox-esr; webkit2gtk-driver, xvfb
 
 The tests look at the pages in Chromium. This is the same look, axe-core included, with what drives the other two: WebDriver BiDi (over
-a socket of Firefox itself), and WebKit's own driver. One line a page; ends with an error if something is not as it should be.
+a socket of Firefox itself), and WebKit's own driver. What the policy of a page refuses is told too; of workers only what stops them. One
+line a page; ends with an error if something is not as it should be.
 """
 
 import asyncio
@@ -18,16 +19,21 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
 from contents import ROOT, listed, needs
+from lab_bits import DIFFERS
+from policy import META
 from tornado.websocket import websocket_connect
 
 PAGES = ROOT / "_build" / "html" / "book"
 WIDTHS, THEMES = (360, 768, 1280), ("light", "dark")
 PORT = 9417
 LAB_SECONDS = 180
+REFUSED = """<script>window.refused = [];
+addEventListener("securitypolicyviolation", (e) => refused.push(`refused by ${e.effectiveDirective}: ${e.blockedURI}`));</script>"""
 LOOK = """
 localStorage.setItem("mode", THEME); document.documentElement.dataset.mode = document.documentElement.dataset.theme = THEME;
 return {width: document.documentElement.scrollWidth, undrawn: [...document.images]
@@ -158,9 +164,23 @@ def accessible(browser) -> list[str]:
     return ["axe-core has not answered"]
 
 
-def looked_at(browser, name: str) -> list[str]:
-    """What is wrong with a page, in each width and theme; then its laboratories, one after the other."""
-    address, wrong = (PAGES / f"{name}.html").as_uri(), []
+@contextlib.contextmanager
+def listening(name: str) -> Iterator[str]:
+    """The address of a copy of a page, beside it, that keeps what its policy refuses: neither driver tells."""
+    page = (PAGES / f"{name}.html").read_text(encoding="utf-8")
+    if META not in page:
+        raise RuntimeError(f"{name} has another policy, or none: build the book")
+    copy = PAGES / f"{name}-listening.html"
+    copy.write_text(page.replace(META, META + REFUSED, 1), encoding="utf-8")
+    try:
+        yield copy.as_uri()
+    finally:
+        copy.unlink()
+
+
+def looked_at(browser, name: str, address: str) -> list[str]:
+    """What is wrong with a page, in each width and theme; then its laboratories, one after the other, and bits of them."""
+    wrong = []
     for width, theme in itertools.product(WIDTHS, THEMES):
         browser.open(address, width)
         time.sleep(0.5)
@@ -169,7 +189,20 @@ def looked_at(browser, name: str) -> list[str]:
         if found["width"] > inside:
             wrong.append(f"{width} px, {theme}: {found['width']} px wide, {inside} are there")
         judged = accessible(browser) if width == WIDTHS[0] else []
-        wrong += [f"{width} px, {theme}: {what}" for what in (*found["undrawn"], *judged)]
+        if (width, theme) == (WIDTHS[-1], THEMES[-1]):
+            wrong += calculated(browser, name)
+        refused = browser.ask("return window.refused;")
+        wrong += [f"{width} px, {theme}: {what}" for what in (*found["undrawn"], *judged, *refused)]
+    return wrong
+
+
+def calculated(browser, name: str) -> list[str]:
+    """What is wrong with the laboratories of a page: each runs to its end, one after the other; then bits."""
+
+    def call(script: str, argument):
+        return browser.ask(f"return ({script})({json.dumps(argument)}) ?? null;")
+
+    wrong = []
     source = (ROOT / "book" / f"{name}.md").read_text(encoding="utf-8")
     labs = needs(ROOT / "book" / f"{name}.md").labs if re.search(r"^trajlib: ", source, re.MULTILINE) else ()
     if labs:
@@ -185,21 +218,25 @@ def looked_at(browser, name: str) -> list[str]:
             )
             if not good:
                 wrong.append(f"{lab}: {message}")
+        for lab in DIFFERS.keys() & set(labs):
+            wrong += DIFFERS[lab](call)
     return wrong
 
 
 def main() -> int:
     kinds = {"firefox": Firefox, "webkit": WebKit}
-    if unknown := set(sys.argv[1:]) - set(kinds):
-        sys.exit(f"browser must be one of {', '.join(kinds)}, got {', '.join(sorted(unknown))}")
+    given, pages = set(sys.argv[1:]), listed()
+    if unknown := given - set(kinds) - set(pages):
+        sys.exit(f"give any of {', '.join(kinds)}, and names of pages, got {', '.join(sorted(unknown))}")
     failed = 0
-    for kind in sys.argv[1:] or kinds:
+    for kind in [kind for kind in kinds if kind in given] or kinds:
         if not shutil.which(kinds[kind].program):
             print(f"{kind}: {kinds[kind].program} is not installed, left out")
             continue
         with kinds[kind]() as browser:
-            for name in listed():
-                wrong = looked_at(browser, name)
+            for name in [page for page in pages if page in given] or pages:
+                with listening(name) as address:
+                    wrong = looked_at(browser, name, address)
                 failed += bool(wrong)
                 print(f"{kind}, {name}: {'; '.join(wrong) or 'as it should be'}", flush=True)
     return failed

@@ -6,6 +6,7 @@ import numpy as np
 import plain_pictures as plain
 import pytest
 import specification
+from lab_bits import DEEP
 
 import trajlib as tl
 from trajlib.boundary import draw, power_of_ten, rates
@@ -55,9 +56,6 @@ def test_specification(condition):
         assert given == want
         assert picture.initial_loss[i, j] == found[0]
     assert {1, -1} <= set(picture.outcome.ravel().tolist()), "both sides of the boundary are tested"
-
-
-DEEP = "de682eb6cc5286fc1d1914023d9e48825ca3e9e39e6213984b6ab7b6ac0161b0"
 
 
 def test_a_deep_tile_has_these_bits_on_every_machine():
