@@ -350,6 +350,9 @@ START = MAP.init(2, seed=0)
         (lambda: tl.dmft(response=np.array([])), "response must be True or False"),
         (lambda: tl.dmft(convergence="no"), "convergence must be True or False"),
         (lambda: tl.train(MAP, START, 1).to_frame(weights=1), "weights must be True or False"),
+        (lambda: tl.finite_time_exponents(MAP, START, 4, at=np.zeros((9, 9), complex)), "at must be a list of steps"),
+        (lambda: tl.covariant_vectors(MAP, START, 9, transient=np.zeros((9, 9))), "transient must be two numbers"),
+        (lambda: tl.train(MAP, START, 1, record=np.zeros((9, 9))), "record must be a tuple of names"),
         (lambda: tl.pair_angles(np.full((3, 3), np.inf)), "vectors must not be infinite"),
         (lambda: tl.pair_angles(np.full((3, 2), 1e300)), "vectors must have unit length .* got a length of inf"),
         (

@@ -64,7 +64,7 @@ def archive(file: BinaryIO, arrays: Mapping[str, Any], member: str, header: byte
             into.write(header)
         for name in sorted(arrays, key=str):
             if not isinstance(name, str) or not name.isidentifier():
-                raise TypeError(f"names of arrays must be identifiers such as 'loss', got {name!r}")
+                raise TypeError(f"names of arrays must be identifiers such as 'loss', got {_validate.shown(name)}")
             array = np.asarray(_validate.unmasked(name, arrays[name]), order="C")
             if array.dtype.hasobject:
                 raise TypeError(f"{name} must be an array of numbers or strings, got objects: {arrays[name]!r:.80}")

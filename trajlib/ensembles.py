@@ -309,7 +309,7 @@ def _perturbed(gd: Dynamics, w0: np.ndarray, radius, copies, seed, biases) -> np
     seed = _validate.count("seed", seed)
     biases = _validate.flag("biases", False if biases is None else biases)
     if radius > 1e300:
-        raise ValueError(f"radius must leave the weights finite, got {radius!r}")
+        raise ValueError(f"radius must leave the weights finite, got {_validate.shown(radius)}")
     movable = np.ones(w0.shape[1], dtype=bool) if biases else gd.movable
     _records.fit_in_memory(len(w0), copies, w0.shape[1])
     moved = np.repeat(w0[:, None], copies, axis=1)

@@ -175,7 +175,7 @@ def collapse(gd: GradientDescent, weights: np.ndarray, *, tolerance: float = 0.0
     weights = _validate.weights(weights, net.n_parameters, name="weights")
     tolerance = _validate.positive("tolerance", tolerance)
     if tolerance >= 0.5:
-        raise ValueError(f"tolerance must be below 0.5, got {tolerance!r}")
+        raise ValueError(f"tolerance must be below 0.5, got {_validate.shown(tolerance)}")
     lead = weights.shape[:-1]
     lr: float | np.ndarray = gd.lr
     if isinstance(lr, np.ndarray):

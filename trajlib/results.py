@@ -222,7 +222,7 @@ class Result:
             if of in (quantity.name, quantity.attribute):
                 return quantity
         names = ", ".join(dict.fromkeys(quantity.name for quantity in self._quantities()))
-        raise ValueError(f"of must name a quantity that was recorded, one of {names}, got {of!r}")
+        raise ValueError(f"of must name a quantity that was recorded, one of {names}, got {_validate.shown(of)}")
 
     def _quantities(self, wanted: Callable[[str, set[str]], bool] | None = None) -> Iterator[_Quantity]:
         """What was recorded, in the order of the declaration; results inside give theirs under a name of both.

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from .. import _validate
 from .._files import data_file
 from ..sweeps.grid import MANIFEST, Sweep, open_sweep
 
@@ -52,5 +53,5 @@ def bundled_sweep(name: str) -> Sweep:
     folder = data_file("mnist").parent
     known = sorted(path.parent.relative_to(folder).as_posix() for path in folder.glob(f"*/*/{MANIFEST}"))
     if name not in known:
-        raise ValueError(f"name must be one of {', '.join(map(repr, known))}, got {name!r}")
+        raise ValueError(f"name must be one of {', '.join(map(repr, known))}, got {_validate.shown(name)}")
     return open_sweep(folder / name)

@@ -19,6 +19,7 @@ import torch
 from torch.func import functional_call, grad, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from .. import _validate
 from .perceptron_module import PerceptronModule, as_module
 from .samples import Samples, class_scores, read, usual_loss
 from .trial import check_labels, check_loss, check_scalar, check_twice, explained, to_train
@@ -92,7 +93,7 @@ class ModuleLoss:
     ):  # fmt: skip
         check_loss(loss)
         if method not in ("auto", *METHODS):
-            raise ValueError(f"method must be one of 'auto', 'forward', 'backward', got {method!r}")
+            raise ValueError(f"method must be one of 'auto', 'forward', 'backward', got {_validate.shown(method)}")
         trained = to_train(module)
         self.device = _device(trained[0][1].device if device is None else device)
         self.names = [name for name, _ in trained]

@@ -23,7 +23,7 @@ def names(gd, record, allowed: tuple[str, ...], w0: np.ndarray) -> tuple[str, ..
     """The records asked for, checked; what this map cannot give fails here, not after the run."""
     record = (record,) if isinstance(record, str) else record
     if not isinstance(record, tuple | list | set | frozenset):
-        raise TypeError(f"record must be a tuple of names such as ('loss', 'weights'), got {record!r}")
+        raise TypeError(f"record must be a tuple of names such as ('loss', 'weights'), got {_validate.shown(record)}")
     for name in record:
         _validate.choice("record", name, allowed)
         if name == "sharpness" and not (hasattr(gd, "hvp") or hasattr(gd, "hessian")):

@@ -24,7 +24,9 @@ def moderate(name: str, value, *, zero: bool = False) -> float:
     """A positive number (or zero where allowed), small and large enough to compute with."""
     number = _validate.positive(name, value, zero=zero)
     if number and not SMALLEST <= number <= LARGEST:
-        raise ValueError(f"{name} must be{' 0 or' if zero else ''} between {SMALLEST:g} and {LARGEST:g}, got {value!r}")
+        raise ValueError(
+            f"{name} must be{' 0 or' if zero else ''} between {SMALLEST:g} and {LARGEST:g}, got {_validate.shown(value)}"
+        )
     return number
 
 

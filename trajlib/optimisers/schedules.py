@@ -108,7 +108,7 @@ def one_cycle(
     lr, steps = _validate.positive("lr", lr), _validate.count("steps", steps, 2)
     share = _validate.positive("warm", warm)
     if share >= 1:
-        raise ValueError(f"warm must be a share of the steps below 1, got {warm!r}")
+        raise ValueError(f"warm must be a share of the steps below 1, got {_validate.shown(warm)}")
     low, last = lr * _validate.positive("start_factor", start_factor), _validate.positive("end_factor", end_factor)
     top = share * steps - 1.0
 

@@ -350,7 +350,9 @@ def _checked(score, good, train, max_lost, level) -> tuple[np.ndarray, np.ndarra
         )
     limits = np.atleast_1d(_validate.numbers_of("max_lost", max_lost))
     if limits.ndim != 1 or limits.size == 0 or not ((limits >= 0) & (limits <= 1)).all():
-        raise ValueError(f"max_lost must be a share between 0 and 1, or an array (m,) of such, got {max_lost!r}")
+        raise ValueError(
+            f"max_lost must be a share between 0 and 1, or an array (m,) of such, got {_validate.shown(max_lost)}"
+        )
     if _validate.positive("level", level) >= 1:
         raise ValueError(f"level must be below 1, got {level}")
     return score, limits, float(level)
@@ -361,7 +363,7 @@ def _number(name: str, value, lead: tuple[int, ...]) -> np.ndarray:
     array = _validate.numbers_of(name, value)
     _validate.fits(name, "one number", array.shape, lead)
     if not (np.isfinite(array) & (array >= 0)).all():
-        raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
+        raise ValueError(f"{name} must be finite and >= 0, got {_validate.shown(value)}")
     return np.broadcast_to(array, lead)
 
 

@@ -278,7 +278,9 @@ def _transients(transient, steps: int) -> tuple[int, int]:
     if transient is None:
         return steps // 5, steps // 5
     if not isinstance(transient, tuple | list) or len(transient) != 2:
-        raise TypeError(f"transient must be two numbers of steps, (forward, backward), got {transient!r}")
+        raise TypeError(
+            f"transient must be two numbers of steps, (forward, backward), got {_validate.shown(transient)}"
+        )
     first, last = (_validate.count("transient", value) for value in transient)
     if first + last > steps:
         raise ValueError(f"steps must be at least the sum of both transients, {first + last}, got {steps}")

@@ -202,7 +202,7 @@ def recorded_steps(name: str, given, minimum: int, maximum: int) -> np.ndarray:
     """Ascending steps from ``minimum`` to ``maximum``, as an array of integers."""
     steps = np.asarray(given)
     if steps.ndim != 1 or steps.size == 0 or steps.dtype.kind not in "iu":
-        raise TypeError(f"{name} must be a list of steps such as [15, 100, 400], got {given!r}")
+        raise TypeError(f"{name} must be a list of steps such as [15, 100, 400], got {_validate.shown(given)}")
     if steps.min() < minimum or steps.max() > maximum or (np.diff(steps) <= 0).any():
-        raise ValueError(f"{name} must be ascending steps from {minimum} to {maximum}, got {given!r}")
+        raise ValueError(f"{name} must be ascending steps from {minimum} to {maximum}, got {_validate.shown(given)}")
     return steps.astype(np.int64)

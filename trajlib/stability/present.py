@@ -197,7 +197,9 @@ def _reach(method: str, lag, window) -> tuple[int, int]:
     """The lag and the window of a method, checked."""
     if method == "frozen":
         if lag not in (None, 0):
-            raise ValueError(f"lag must be 0 for method='frozen', whose vectors belong to the present, got {lag!r}")
+            raise ValueError(
+                f"lag must be 0 for method='frozen', whose vectors belong to the present, got {_validate.shown(lag)}"
+            )
         lag = 0
     elif lag is None:
         raise ValueError(f"give lag, the steps between the vectors and the present, for method={method!r}")

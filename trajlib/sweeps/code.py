@@ -22,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import _validate
+
 __all__ = ["changes", "digests", "name_of"]
 
 GENERATED = "<string>", "<attrs generated"
@@ -33,7 +35,7 @@ def name_of(run) -> str:
     """Where a function is defined: the same whether its module is imported or is the script that runs."""
     if not callable(run) or (hasattr(run, "func") and not hasattr(run, "__qualname__")):
         raise TypeError(
-            f"run must be a function (not a partial one: give fixed={{...}}, which is recorded), got {run!r}"
+            f"run must be a function (not a partial one: give fixed={{...}}, which is recorded), got {_validate.shown(run)}"
         )
     kind = run if hasattr(run, "__qualname__") else type(run)
     return f"{_imported(str(kind.__module__))}.{kind.__qualname__}"

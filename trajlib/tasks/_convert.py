@@ -21,7 +21,7 @@ def columns(df: Any, target: Any, features: Any) -> list:
         raise TypeError(f"df must be a data frame, got {type(df).__name__}; use Task.from_arrays for arrays and lists")
     names = list(df.columns)
     if isinstance(features, str):
-        raise TypeError(f"features must be a list of columns, got {features!r}; use [{features!r}]")
+        raise TypeError(f"features must be a list of columns, got {_validate.shown(features)}; use [{features!r}]")
     chosen = [name for name in names if name != target] if features is None else list(features)
     for role, name in [("target", target), *(("features", name) for name in chosen)]:
         if name not in names:
@@ -99,10 +99,10 @@ def encoded(name: str, targets: np.ndarray, levels: tuple | None = None) -> tupl
 def split(y: np.ndarray, test: Any, seed: Any, stratified: bool) -> np.ndarray:
     """Which of the samples are held out, (n,) bool: a share of them at random, of each label its part."""
     if isinstance(test, bool) or not isinstance(test, _numbers.Real):
-        raise TypeError(f"test must be a share of the samples, 0 <= test < 1, got {test!r}")
+        raise TypeError(f"test must be a share of the samples, 0 <= test < 1, got {_validate.shown(test)}")
     share = float(test)
     if not 0 <= share < 1:
-        raise ValueError(f"test must be a share of the samples, 0 <= test < 1, got {test!r}")
+        raise ValueError(f"test must be a share of the samples, 0 <= test < 1, got {_validate.shown(test)}")
     seed = _validate.count("seed", seed)
     out = np.zeros(len(y), dtype=bool)
     if share == 0:
@@ -162,7 +162,7 @@ def _present(name: str, value: Any, where: tuple[int, ...]) -> None:
     """Raise for the many ways to say that there is no value."""
     if value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value):
         raise ValueError(
-            f"{name} must have no missing values, got {value!r} in row {where[0]}; drop such rows (df.dropna()) or fill them"
+            f"{name} must have no missing values, got {_validate.shown(value)} in row {where[0]}; drop such rows (df.dropna()) or fill them"
         )
 
 

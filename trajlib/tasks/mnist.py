@@ -126,7 +126,7 @@ def mnist(n: int | None = None, *, progress: bool | None = None) -> Task:
     """
     available = FILES[0].shape[0]
     if n is not None and _validate.count("n", n, 1) > available:
-        raise ValueError(f"n must be an integer from 1 to {available}, or None for all, got {n!r}")
+        raise ValueError(f"n must be an integer from 1 to {available}, or None for all, got {_validate.shown(n)}")
     folder, mirrors = cache_folder(), list(MIRRORS)
     images, labels, test_images, test_labels = (_read(file, folder, mirrors, progress) for file in FILES)
     rows, columns = images.shape[1:]
