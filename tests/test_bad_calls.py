@@ -359,6 +359,7 @@ START = MAP.init(2, seed=0)
             lambda: tl.pair_angles(np.array([[1.0, 2.0], [0.0, 0.0]])),
             "vectors must have unit length .* got a length of 2",
         ),
+        (lambda: tl.cycle_multipliers(GD, np.full((2, GD.n_parameters), np.nan)), "orbit must be finite, got nan"),
         (lambda: tl.cycle_multipliers(None, START), "gd must be the training of a Perceptron, got None"),
         (lambda: tl.Task.from_arrays(None, [1, 2]), "x must hold rows of numbers, got None"),
         (lambda: tl.sweep(len, np.zeros((9, 9)), "nowhere"), "grid must map names to values"),

@@ -69,18 +69,21 @@ def cycle_multipliers(gd, orbit: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray (..., p - k), complex
-        Eigenvalues of the product of the Jacobians, the largest modulus first.
+        Eigenvalues of the product of the Jacobians, the largest modulus first; nan where that leaves the range of float64.
 
     Raises
     ------
     TypeError, ValueError
-        If the network is no Perceptron, or the orbit has another shape or type.
+        If the network is no Perceptron, or the orbit has another shape or type, or is not finite.
     """
     if not isinstance(getattr(gd, "network", None), Perceptron):
         raise TypeError(f"gd must be the training of a Perceptron, got {_validate.shown(gd)}")
-    steps = transverse(gd.network, gd.jacobian(_validate.float64("orbit", orbit)))
-    product = steps[..., 0, :, :]
-    for t in range(1, steps.shape[-3]):
-        product = steps[..., t, :, :] @ product
-    values = np.linalg.eigvals(product).astype(complex)
+    orbit = _validate.finite("orbit", _validate.float64("orbit", orbit))
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = transverse(gd.network, gd.jacobian(orbit))
+        product = steps[..., 0, :, :]
+        for t in range(1, steps.shape[-3]):
+            product = steps[..., t, :, :] @ product
+    known = np.isfinite(product).all(axis=(-2, -1), keepdims=True)
+    values = np.where(known[..., 0], np.linalg.eigvals(np.where(known, product, 0.0)), np.nan).astype(complex)
     return np.take_along_axis(values, np.argsort(-np.abs(values), axis=-1, kind="stable"), axis=-1)
