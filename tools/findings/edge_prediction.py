@@ -35,6 +35,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from edge_networks import named
 from prediction import compared, logarithms, weights_at
 
 import trajlib as tl
@@ -125,16 +126,11 @@ def edge_prediction(
     }  # fmt: skip
 
 
-def named(name: str, *, small: bool):
-    """The computation under the name of its cell; a small one is without what is there for each network."""
-
-    @functools.wraps(edge_prediction)
-    def cell(**settings):
-        found = edge_prediction(**settings)
-        return {key: value for key, value in found.items() if not (small and key in ("ratio", "share", "final"))}
-
-    cell.__name__ = name
-    return cell
+@functools.wraps(edge_prediction)
+def small(**settings):
+    """A cell without what is there for each network."""
+    found = edge_prediction(**settings)
+    return {key: value for key, value in found.items() if key not in ("ratio", "share", "final")}
 
 
 VARIED = {
@@ -168,7 +164,8 @@ def main(seconds: float = np.inf) -> None:
             for activation in ("tanh", "relu"):
                 if time.monotonic() - began < seconds:
                     settings = shared | {"activation": activation, "seed": seed, "split": split} | other
-                    findings.make(folder, named(f"{name}_{activation}_{seed}", small="varied" in name), settings)
+                    compute = small if "varied" in name else edge_prediction
+                    findings.make(folder, named(compute, f"{name}_{activation}_{seed}"), settings)
 
 
 if __name__ == "__main__":
