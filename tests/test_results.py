@@ -250,6 +250,9 @@ def test_paths(gd, w0, tmp_path, monkeypatch):
         first.save(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no file absent, nor absent.npz"):
         tl.load("absent")
+    for folder in (".", "..", os.sep, str(tmp_path)):
+        with pytest.raises(FileNotFoundError, match=r"is a folder\)"):
+            tl.load(folder)
 
 
 def test_a_write_that_fails_leaves_the_old_file(gd, w0, tmp_path, monkeypatch):

@@ -328,7 +328,8 @@ def load(path: str | os.PathLike[str]) -> Result:
     if _npz(path).is_file():
         path = _npz(path)
     elif not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}" + ("" if path == _npz(path) else f", nor {_npz(path)}"))
+        also = "" if path == _npz(path) else f", nor {_npz(path)}"
+        raise FileNotFoundError(f"there is no file {path}{also}" + f" ({path} is a folder)" * path.is_dir())
     with open(path, "rb") as file:
         header, arrays = _open(path, file)
     try:
@@ -346,7 +347,7 @@ class _Unknown(ValueError):
 
 
 def _npz(path: Path) -> Path:
-    return path if path.name.endswith(".npz") else path.with_name(path.name + ".npz")
+    return path if path.name.endswith(".npz") else Path(f"{path}.npz")
 
 
 def _update() -> str:

@@ -434,6 +434,8 @@ def test_frames_that_are_refused(df, options, error, message):
         ([[0, 1], [2, None]], [0, 1], ValueError, "x must have no missing values, got None in row 1"),
         (X, ["a", np.nan, "b"], ValueError, "y must have no missing values, got nan in row 1"),
         (X, np.array([0, 1, True], dtype=object), TypeError, "y must hold labels of one kind"),
+        (X, [b"a", b"h\xff", b"b"], ValueError, r"y must hold text in UTF-8, got .* in row 1 .*latin-1"),
+        (X, np.array([b"\xe9", b"a", b"b"]), ValueError, "y must hold text in UTF-8, got .* in row 0"),
         (X, np.array([0, 1, {}], dtype=object), TypeError, "y must hold labels of one kind"),
         (X, [1, 1, 1], ValueError, "y is 1 in all 3 rows: there is nothing to learn"),
     ],

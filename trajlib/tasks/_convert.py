@@ -65,10 +65,23 @@ def targets(name: str, values: Any) -> np.ndarray:
     if array.dtype == object:
         array = _uniform(name, array)
     if array.dtype.kind == "S":
-        return np.char.decode(array, "utf-8")
+        return _decoded(name, array)
     if array.dtype.kind not in "biufU":
         raise TypeError(f"{name} must hold labels (strings, booleans, integers) or float values, got {array.dtype}")
     return _finite(name, array.astype(np.float64)) if array.dtype.kind == "f" else array
+
+
+def _decoded(name: str, array: np.ndarray) -> np.ndarray:
+    """Labels of bytes as text."""
+    for row, label in enumerate(array.tolist()):
+        try:
+            label.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{name} must hold text in UTF-8, got {_validate.shown(label)} in row {row} ({error.reason}); "
+                "decode labels in another encoding first, as in [label.decode('latin-1') for label in labels]"
+            ) from None
+    return np.char.decode(array, "utf-8")
 
 
 def encoded(name: str, targets: np.ndarray, levels: tuple | None = None) -> tuple[np.ndarray, tuple]:
