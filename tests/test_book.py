@@ -2,6 +2,7 @@
 
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -15,6 +16,7 @@ import install_cell  # noqa: E402
 import portable_notebooks  # noqa: E402
 
 
+@cache
 def pages(html):
     return {
         p.stem: BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser")

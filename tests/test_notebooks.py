@@ -51,9 +51,11 @@ def test_printed_numbers_come_out_again(page):
         "-q",
         "-p",
         "no:cacheprovider",
+        "-p",
+        "nbval.plugin",
     ]
     command += ["-c", os.devnull, "--rootdir", str(page.parent), "--nbval-cell-timeout=1200"]
-    environment = {**os.environ, "TRAJLIB_PICTURES": "off"}
+    environment = {**os.environ, "TRAJLIB_PICTURES": "off", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # a second each
     done = subprocess.run(command, cwd=page.parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
 

@@ -158,6 +158,7 @@ def test_golden_digests_can_fail(monkeypatch):
     assert golden.check() == {run.name: False}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processor", machine_code.WIDEST)
 def test_golden_digests_with_other_machine_code(processor, tmp_path):
     code = "from trajlib.companion import golden; print(all(golden.check().values()), len(golden.load()))"

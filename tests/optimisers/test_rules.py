@@ -93,6 +93,7 @@ def wandered(gd, steps, n=2):
     return z
 
 
+@pytest.mark.slow
 @every_case
 def test_tangents_are_differences(case):
     gd = CASES[case]()

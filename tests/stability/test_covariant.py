@@ -281,6 +281,7 @@ digest = hashlib.sha256(whole).hexdigest()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processor", machine_code.WIDEST)
 def test_bits_do_not_depend_on_the_machine_code(processor, tmp_path):
     here: dict = {}
