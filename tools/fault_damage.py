@@ -86,12 +86,12 @@ def compiled_cache(times: int, scratch: Path, dice: random.Random, tally: Tally)
     """The files in which Numba keeps compiled code: damaged or not, the right number comes out."""
     import numba
 
-    from trajlib.engines import from_disk_cache
+    from trajlib.engines import machine_code
 
     numba.config.CACHE_DIR = str(scratch / "numba")
 
     def right() -> str | None:
-        function = from_disk_cache(lambda cache: numba.njit(cache=cache)(_square), (numba.float64,))
+        function = machine_code.compiled(_square, (numba.float64,))
         return None if function(3.0) == 9.0 else "another number"
 
     def run() -> str | None:
@@ -100,7 +100,7 @@ def compiled_cache(times: int, scratch: Path, dice: random.Random, tally: Tally)
             return right()
 
     reported(run, scratch)
-    files = sorted(path for path in (scratch / "numba").rglob("*") if path.suffix in (".nbi", ".nbc"))
+    files = sorted(path for path in (scratch / "numba").rglob("*") if path.suffix == ".nbc")
     for turn in range(times):
         path = files[turn % len(files)]
         content = path.read_bytes()

@@ -86,6 +86,7 @@ KINDS["RMSProp with momentum"] = tl.Perceptron(4, 5, 3), tl.RMSProp, {"lr": 0.01
 KINDS["mean field"] = tl.Perceptron(4, 9, 3, "tanh", bias=False, scale=(1.4, 0.1)), GD, {"lr": 1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_kernels_give_the_bytes_of_the_fused_engine(kind, host):
     net, rule, options = KINDS[kind]

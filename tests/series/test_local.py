@@ -229,18 +229,6 @@ def test_unwritable_cache_is_a_warning(tmp_path):
     assert done.stderr.count("cannot be cached on disk") == 1 and "<string>" in done.stderr
 
 
-def test_second_process_finds_compiled_code(tmp_path):
-    code = (
-        "from trajlib.stability import series\nstats = series._compiled().stats; print(sum(stats.cache_hits.values()))"
-    )
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    runs = [
-        subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    ]
-    assert [int(run) for run in runs] == [0, 1]
-
-
 def direct(x, max_lag):
     x = x - x.mean()
     return np.array([(x[: len(x) - lag] * x[lag:]).sum() for lag in range(max_lag + 1)]) / (x * x).sum()

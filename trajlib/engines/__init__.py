@@ -15,9 +15,8 @@ import signal
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -375,44 +374,6 @@ def is_state(name: str) -> bool:
 def during(name: str, start: int, stop: int | None, step: int = 1) -> tuple[slice, ...]:
     """The index of some of the records in an engine's array."""
     return (slice(None),) * time_axis(name) + (slice(start, stop, step),)
-
-
-def from_disk_cache(decorated: Callable[[bool], Any], signature=None) -> Any:
-    """A function compiled for a signature, from Numba's cache on disk where that works; where not, the user is warned.
-
-    ``decorated(cache)`` gives the dispatcher, or what is compiled already where no signature is given. Cache files of a dispatcher that are
-    empty, cut or overwritten are thrown away and written again.
-    """
-    import numba
-
-    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
-        raise RuntimeError(
-            "the environment variable NUMBA_DISABLE_JIT is set, and this part of trajlib is machine code only: unset it "
-            "(engine='torch' and engine='generic' do without)"
-        )
-    for _ in range(2):
-        function: Any = None
-        try:
-            function = decorated(True)
-            if signature is not None:
-                function.compile(signature)
-            return function
-        except numba.core.errors.NumbaError:
-            raise
-        except Exception as error:  # no place for a cache, a full disk, or whatever unpickling damaged files comes to
-            reason = error
-            with suppress(Exception):
-                function._cache.flush()
-    function = decorated(False)  # a fault of the code itself, and not of the cache, comes up here again
-    if signature is not None:
-        function.compile(signature)
-    warnings.warn(
-        f"compiled code cannot be cached on disk ({reason}); every new process will compile it again, a few seconds each time. "
-        "Set the environment variable NUMBA_CACHE_DIR to a folder that can be written to",
-        RuntimeWarning,
-        stacklevel=frames_of_ours(),
-    )
-    return function
 
 
 def frames_of_ours() -> int:

@@ -380,12 +380,10 @@ def _follow(series, chosen, ends, radius, theiler, dimension, delay) -> tuple[np
 @cache
 def _compiled():
     """The kernel as machine code, from the disk cache where an earlier process left it."""
-    import numba
-
-    from ..engines import from_disk_cache
+    from ..engines.machine_code import compiled
 
     signature = "(f8[::1], i8[::1], f8[::1], f8, i8, i8, i8, i8[::1], i8[::1], i8[::1], f8[:, ::1], i8[::1])"
-    return from_disk_cache(lambda cache: numba.njit(nogil=True, cache=cache)(_diverge), signature)
+    return compiled(_diverge, signature, nogil=True)
 
 
 def _diverge(x, order, values, radius, theiler, dimension, delay, references, low, high, divergence, neighbours):

@@ -6,14 +6,12 @@ grouped, and on how many threads they run, changes nothing in any network's resu
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import threading
 import warnings
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
@@ -22,7 +20,7 @@ import numpy as np
 from ...models import activations
 from ...models.cost import divisor as total_divisor
 from ...optimisers import rules
-from .. import RESOLVED, WIPED_OUT, Problem, from_disk_cache, n_threads
+from .. import Problem, machine_code, n_threads
 from ..threads import share_out
 from . import kernel, samples
 from .lanes import LANES
@@ -52,17 +50,6 @@ def aligned(shape: tuple[int, ...]) -> np.ndarray:
 def padded_samples(array: np.ndarray) -> np.ndarray:
     """(samples, columns) column by column, with room for a block behind: the kernel reads it whole."""
     return np.append(np.ascontiguousarray(array.T).ravel(), np.zeros(samples.BLOCK))
-
-
-@cache
-def _source() -> int:
-    """A number that changes with the text of this package (the disk cache must not serve code of another version)."""
-    digest = hashlib.sha256(f"{RESOLVED} {WIPED_OUT}".encode())
-    here = Path(__file__).parent
-    own = (here / name for name in ("lanes.py", "elementary.py", "samples.py", "kernel.py", "scores.py"))
-    for file in (*own, Path(activations.__file__), Path(rules.__file__)):
-        digest.update(file.read_bytes())
-    return int.from_bytes(digest.digest()[:7], "big")
 
 
 @cache
@@ -118,16 +105,14 @@ class Kind(NamedTuple):
     blocks: tuple[int, int]
 
 
-def compiled(kind: tuple, build: Callable[[int, Callable], Any], arguments: tuple):
-    """The function of a kind, ``build(source, jit)``, compiled; machine code comes from the disk cache where an earlier process left it."""
+def compiled(kind: tuple, build: Callable[[], Callable], arguments: tuple):
+    """The function of a kind, ``build()``, compiled; machine code comes from the disk cache where an earlier process left it."""
     if kind in _kernels:
         return _kernels[kind]
     with _compiling:
         if kind not in _kernels:
-            _kernels[kind] = from_disk_cache(
-                lambda cache: build(_source(), numba.njit(cache=cache, **_options())),
-                tuple(numba.typeof(a) for a in arguments),
-            )
+            signature = tuple(numba.typeof(a) for a in arguments)
+            _kernels[kind] = machine_code.compiled(build(), signature, **_options())
     return _kernels[kind]
 
 
@@ -137,7 +122,7 @@ def _kernel(kind: Kind, arguments: tuple):
         loss=LOSS[kind.loss],
         rule=rules.RULES[kind.rule].code,
     )
-    return compiled(kind, lambda source, jit: kernel.build(*numbers, source, jit), arguments)
+    return compiled(kind, lambda: kernel.build(*numbers), arguments)
 
 
 @cache

@@ -4,7 +4,8 @@ Range reduction to |r| <= ln(2)/2, a minimax polynomial in even and odd halves, 
 plain-Python twin that defines the operation order is tests/specification.py. Largest error seen: 1 ulp for exp, expm1 and log.
 """
 
-from .lanes import exponent_of, inlined, power_of_two, significand_of, square_root, times_power_of_two, where_less
+from ..machine_code import part
+from .lanes import exponent_of, power_of_two, significand_of, square_root, times_power_of_two, where_less
 
 EXP_LOW = -708.0
 EXP_HIGH = 709.0
@@ -63,7 +64,7 @@ ERFC = (
 )
 
 
-@inlined
+@part
 def _reduced(x, zero):
     """k + ROUNDER and r with x = k ln 2 + r; x is clamped to [-708, 709], nan stays nan."""
     x = where_less(x, zero + EXP_LOW, zero + EXP_LOW, x)
@@ -73,7 +74,7 @@ def _reduced(x, zero):
     return shifted, (x - k * LN2_HIGH) - k * LN2_LOW
 
 
-@inlined
+@part
 def polynomial(r):
     """exp(r) - 1, |r| <= ln(2)/2."""
     q = r * r
@@ -82,20 +83,20 @@ def polynomial(r):
     return r * (even + r * odd)
 
 
-@inlined
+@part
 def exp(x, zero):
     shifted, r = _reduced(x, zero)
     return times_power_of_two(polynomial(r) + 1.0, shifted)
 
 
-@inlined
+@part
 def expm1(x, zero):
     shifted, r = _reduced(x, zero)
     scale = power_of_two(shifted)
     return scale * polynomial(r) + (scale - 1.0)
 
 
-@inlined
+@part
 def log(x, zero):
     """Natural logarithm of positive normal x."""
     e = exponent_of(x) - 1023.0
@@ -110,13 +111,13 @@ def log(x, zero):
     return value + (x - x)  # nan and inf stay what they are: not numbers to go on with
 
 
-@inlined
+@part
 def sigmoid(x, zero):
     shifted, r = sigmoid_reduced(x, zero)
     return 1.0 / sigmoid_divisor(shifted, polynomial(r))
 
 
-@inlined
+@part
 def sigmoid_reduced(x, zero):
     """``_reduced`` of 0 - x, with the sign in the constants: one operation less, and the same bits."""
     x = where_less(x, zero - EXP_HIGH, zero - EXP_HIGH, x)
@@ -126,26 +127,26 @@ def sigmoid_reduced(x, zero):
     return shifted, (k * -LN2_HIGH - x) - k * LN2_LOW
 
 
-@inlined
+@part
 def sigmoid_divisor(shifted, p):
     """exp(-x) + 1, what 1 is divided by."""
     return times_power_of_two(p + 1.0, shifted) + 1.0
 
 
-@inlined
+@part
 def tanh(x, zero):
     shifted, r = tanh_reduced(x, zero)
     above, below = tanh_quotient(x, shifted, polynomial(r), zero)
     return above / below
 
 
-@inlined
+@part
 def tanh_reduced(x, zero):
     """``_reduced`` of -2 |x|."""
     return _reduced(where_less(x, zero, x, zero - x) * 2.0, zero)
 
 
-@inlined
+@part
 def tanh_quotient(x, shifted, p, zero):
     """With e = exp(-2 |x|) - 1: -e with the sign of x, and e + 2, what that is divided by."""
     scale = power_of_two(shifted)
@@ -153,7 +154,7 @@ def tanh_quotient(x, shifted, p, zero):
     return where_less(x, zero, e, zero - e), e + 2.0
 
 
-@inlined
+@part
 def ndtr(x, zero):
     """The normal distribution function."""
     magnitude = where_less(x, zero, zero - x, x) * SQRT_HALF
@@ -188,6 +189,6 @@ def ndtr(x, zero):
     return where_less(x, zero, tail, 1.0 - tail)
 
 
-@inlined
+@part
 def sqrt(x):
     return square_root(x)

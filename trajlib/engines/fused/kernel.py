@@ -10,22 +10,16 @@ the loss over all. tests/specification.py is the plain-Python twin.
 from __future__ import annotations
 
 import itertools
-import types
 from functools import cache
-from typing import Any
 
 from ...models.activations import over
 from ...optimisers.rules import RULES
-from .. import RESOLVED, WIPED_OUT
+from ..machine_code import part
 from . import elementary as el
-from .lanes import LANES, any_nonzero, constant, inlined, lane_of, load, square_root, store, where_less
+from .lanes import LANES, any_nonzero, constant, lane_of, load, store, where_less
+from .orthonormal import grow, orthonormalise
 from .samples import build_sums, constants
 
-INFINITY, NAN = float("inf"), float("nan")
-sums: Any = None
-move: Any = None
-carry: Any = None
-"""What ``advance`` calls: each kernel has its own."""
 TOGETHER = 128
 """Parameters of the groups that take a step in turn: a short step waits for its own results, and the next group's fills the time."""
 
@@ -37,11 +31,11 @@ def _movers(rule: int, layered: bool):
     ``layered``: whether each layer has a learning rate of its own, up to where its parameters end, ``ends``.
     """
     formulas = list(RULES.values())[rule]
-    update = inlined(over(formulas.update, el))
-    tangent = inlined(over(formulas.tangent, el))
+    update = part(over(formulas.update, el))
+    tangent = part(over(formulas.tangent, el))
     slots, linear = formulas.slots, formulas.linear
 
-    @inlined
+    @part
     def mean(acc, p, divisor):
         one = constant(0.0, 1)
         value = load(acc, p, one)
@@ -49,11 +43,11 @@ def _movers(rule: int, layered: bool):
             value = value / (one + divisor)
         return value
 
-    @inlined
+    @part
     def memory(z, size, p, one):
         return load(z, size + p, one) if slots > 0 else one, load(z, 2 * size + p, one) if slots > 1 else one
 
-    @inlined
+    @part
     def put(z, size, p, value, a, b):
         store(z, p, value)
         check = value - value
@@ -65,14 +59,14 @@ def _movers(rule: int, layered: bool):
             check = check + (b - b)
         return check
 
-    @inlined
+    @part
     def move(w, acc, size, ends, divisor, decay, shrink, rate, factor, n):
         """Weights and memory after the step, in place; returns 0 where all of them are finite, nan elsewhere."""
         one = constant(0.0, 1)
         check, first = one, 0
-        for part in range(len(ends) if layered else 1):
-            lr = load(rate, part, one) * factor[part]
-            end = ends[part] if layered else size
+        for layer in range(len(ends) if layered else 1):
+            lr = load(rate, layer, one) * factor[layer]
+            end = ends[layer] if layered else size
             for p in range(first, end):
                 value = load(w, p, one)
                 g = mean(acc, p, divisor) + value * decay
@@ -84,14 +78,14 @@ def _movers(rule: int, layered: bool):
             first = end
         return check
 
-    @inlined
+    @part
     def carry(w, acc, v, moved, size, ends, divisor, decay, shrink, rate, factor, n):
         """A tangent vector after the step, in place, from the network before it; ``moved`` are its sums."""
         one = constant(0.0, 1)
         check, first = one, 0
-        for part in range(len(ends) if layered else 1):
-            lr = load(rate, part, one) * factor[part]
-            end = ends[part] if layered else size
+        for layer in range(len(ends) if layered else 1):
+            lr = load(rate, layer, one) * factor[layer]
+            end = ends[layer] if layered else size
             for p in range(first, end):
                 value = load(v, p, one)
                 dg = mean(moved, p, divisor) + value * decay
@@ -110,7 +104,7 @@ def _movers(rule: int, layered: bool):
     return move, carry
 
 
-@inlined
+@part
 def _l1(w, v, size, minus):
     """Sum over the parameters of |w - minus * v|, in parameter order; minus is 0 or 1."""
     one = constant(0.0, 1)
@@ -123,7 +117,7 @@ def _l1(w, v, size, minus):
     return total
 
 
-@inlined
+@part
 def _gather(x, y, xb, yb, n, d, c, order, count):
     """The samples of a step side by side, as the whole data lie."""
     for i in range(d):
@@ -134,90 +128,66 @@ def _gather(x, y, xb, yb, n, d, c, order, count):
             yb[k * count + s] = y[k * n + order[s]]
 
 
-@inlined
-def _remove(q, v, size):
-    """v - (q . v) q in place; returns q . v."""
+@part
+def _record(group, first, lanes, r, shot, tangent, size, full, norm, weights, distance):
+    """Write down a group as record ``r``, and its weights as record ``shot``, where these are not negative."""
+    if r >= 0 and norm.size > 0:
+        total = _l1(group[0], group[0], size, False)
+        for lane in range(lanes):
+            norm[first + lane, r] = lane_of(total, lane)
+    for m in range(weights.shape[1] if shot >= 0 else 0):
+        for lane in range(lanes):
+            for p in range(full):
+                weights[first + lane, m, shot, p] = group[m, p * LANES + lane]
+    for m in range(1, group.shape[0] if r >= 0 and distance.size > 0 else 1):
+        total = _l1(group[m], group[0], size, not tangent)
+        for lane in range(lanes):
+            distance[first + lane, m - 1, r] = lane_of(total, lane)
+
+
+@part
+def _mean_loss(total, w, size, divisor, decay):
+    """The loss, from the sum of those of the samples."""
     one = constant(0.0, 1)
-    dot = one
-    for p in range(size):
-        dot = dot + load(q, p, one) * load(v, p, one)
-    for p in range(size):
-        store(v, p, load(v, p, one) - dot * load(q, p, one))
-    return dot
+    total = total / (one + divisor)
+    if decay != 0.0:  # 0 times a sum of squares that overflows would be nan
+        penalty = one
+        for p in range(size):
+            penalty = penalty + load(w, p, one) * load(w, p, one)
+        total = total + penalty * (0.5 * decay)
+    return total
 
 
-@inlined
-def _remove_from_four(q, v, size):
-    """The same for the four vectors at the head of ``v``, side by side: their sums do not wait for each other."""
+@part
+def _last(group, acc, first, lanes, depth, size, divisor, decay, gradient, product):
+    """Write down the gradient at a group's reference, and H v of its first ``depth`` - 1 vectors, where there is room."""
     one = constant(0.0, 1)
-    a, b, c, d = v[0], v[1], v[2], v[3]
-    da, db, dc, dd = one, one, one, one
-    for p in range(size):
-        x = load(q, p, one)
-        da = da + x * load(a, p, one)
-        db = db + x * load(b, p, one)
-        dc = dc + x * load(c, p, one)
-        dd = dd + x * load(d, p, one)
-    for p in range(size):
-        x = load(q, p, one)
-        store(a, p, load(a, p, one) - da * x)
-        store(b, p, load(b, p, one) - db * x)
-        store(c, p, load(c, p, one) - dc * x)
-        store(d, p, load(d, p, one) - dd * x)
-    return da, db, dc, dd
+    for k in range(0 if gradient.size > 0 else 1, depth if product.size > 0 else 1):
+        for p in range(size):
+            value = load(acc, k * size + p, one) / (one + divisor) + load(group[k], p, one) * decay
+            for lane in range(lanes):
+                if k > 0:
+                    product[first + lane, k - 1, p] = lane_of(value, lane)
+                else:
+                    gradient[first + lane, p] = lane_of(value, lane)
 
 
-@inlined
-def _orthonormalise(group, size, keep):
-    """Modified Gram-Schmidt on members 1, 2, ... of a group, in place.
-
-    R_jj is left in slot ``size`` of member j, and with ``keep`` R_ij in slot ``size + i``, for i = 1 ... j - 1.
-    """
-    one = constant(0.0, 1)
-    for head in range(1, group.shape[0], 4):
-        end = min(head + 4, group.shape[0])
-        for i in range(1, head):
-            if end == head + 4:
-                first, second, third, fourth = _remove_from_four(group[i], group[head:end], size)
-                if keep:
-                    store(group[head], size + i, first)
-                    store(group[head + 1], size + i, second)
-                    store(group[head + 2], size + i, third)
-                    store(group[head + 3], size + i, fourth)
-            else:
-                for j in range(head, end):
-                    dot = _remove(group[i], group[j], size)
-                    if keep:
-                        store(group[j], size + i, dot)
-        for j in range(head, end):
-            v = group[j]
-            for i in range(head, j):
-                dot = _remove(group[i], v, size)
-                if keep:
-                    store(v, size + i, dot)
-            square = one
-            for p in range(size):
-                square = square + load(v, p, one) * load(v, p, one)
-            norm = square_root(square)
-            inverse = where_less(norm, one + WIPED_OUT, one, 1.0 / norm)  # nan stays nan
-            for p in range(size):
-                store(v, p, load(v, p, one) * inverse)
-            store(v, size, norm)
+@part
+def _note(check, nonfinite, first, lanes, member, step):
+    """Where a state has ceased to be finite, note when."""
+    for lane in range(lanes):
+        if lane_of(check, lane) != 0.0 and nonfinite[first + lane, member] < 0:
+            nonfinite[first + lane, member] = step
 
 
-def build(widths, act, cost, own, tangent, bias, scale, rule, layered, batched, blocks, source, jit):
-    """Compile ``advance`` for one architecture and rule (all sizes constants of the machine code), for copies or for tangent vectors.
-
-    ``source`` identifies the text of this package: it is part of the key of Numba's disk cache, which would otherwise not
-    notice a change in the functions inlined here. ``jit`` is the decorator, with or without the cache.
-    """
+def build(widths, act, cost, own, tangent, bias, scale, rule, layered, batched, blocks):
+    """``advance`` for one architecture and rule (all sizes are constants of the machine code), for copies or for tangent vectors."""
     d, c = widths[0], widths[-1]
     parameters = sum((n_in + bias) * n_out for n_in, n_out in itertools.pairwise(widths))
     net = constants(widths, bias, scale)
     flags = (act, cost, own, bias, scale is not None, len(widths) > 3)
-    inlined = dict(
-        zip(("move", "carry"), _movers(rule, layered), strict=True), sums=build_sums(flags, tangent, *blocks, batched)
-    )
+    move, carry = _movers(rule, layered)
+    sums = build_sums(flags, tangent, *blocks, batched)
     copies = 1 + list(RULES.values())[rule].slots
     together = max(1, TOGETHER // parameters)
 
@@ -248,7 +218,6 @@ def build(widths, act, cost, own, tangent, bias, scale, rule, layered, batched, 
         direction below ``RESOLVED`` of the leading one, -inf for one that is wiped out), and
         the matrices R themselves are kept in triangle (networks, steps / interval, copies, copies).
         """
-        source, flags, rule, layered, blocks  # noqa: B018
         # a constant, but of the type of n: what is called would be typed again for each width
         size = parameters + 0 * n
         full = size * copies
@@ -259,7 +228,7 @@ def build(widths, act, cost, own, tangent, bias, scale, rule, layered, batched, 
             tail = min(head + together, state.shape[0])
             if tangent and interval > 0 and start == 0 and not orthonormal:
                 for group in range(head, tail):
-                    _orthonormalise(state[group], full, keep and start < 0)
+                    orthonormalise(state[group], full, keep and start < 0)
             for t in range(start, stop + 1):
                 final = t == stop
                 if final and not last:
@@ -276,23 +245,22 @@ def build(widths, act, cost, own, tangent, bias, scale, rule, layered, batched, 
                 for group in range(head, tail):
                     first = group * LANES
                     lanes = min(LANES, nonfinite.shape[0] - first)
-                    reference = state[group, 0]
                     targets = y[group if own else 0]
-                    if record and norm.size > 0:
-                        total = _l1(reference, reference, size, False)
-                        for lane in range(lanes):
-                            norm[first + lane, r] = lane_of(total, lane)
-                    if weights.size > 0 and t % snapshot == 0:
-                        for m in range(weights.shape[1]):
-                            for lane in range(lanes):
-                                for p in range(full):
-                                    weights[first + lane, m, t // snapshot, p] = state[group, m, p * LANES + lane]
-                    for m in range(state.shape[1]):
-                        w = state[group, m]
-                        if m > 0 and record and distance.size > 0:
-                            total = _l1(w, state[group, 0], size, not tangent)
-                            for lane in range(lanes):
-                                distance[first + lane, m - 1, r] = lane_of(total, lane)
+                    shot = t // snapshot if weights.size > 0 and t % snapshot == 0 else -1
+                    if shot >= 0 or (record and norm.size + distance.size > 0):
+                        _record(
+                            state[group],
+                            first,
+                            lanes,
+                            r if record else -1,
+                            shot,
+                            tangent,
+                            size,
+                            full,
+                            norm,
+                            weights,
+                            distance,
+                        )
                     # the reference moves last: the distances refer to it
                     for m in range(0 if tangent else state.shape[1] - 1, -1, -1):
                         with_loss = record and m < loss.shape[1]
@@ -304,9 +272,9 @@ def build(widths, act, cost, own, tangent, bias, scale, rule, layered, batched, 
                         w = state[group, m]
                         # the loss is one of all samples; a minibatch's sums are taken after it
                         alone, total = batched and not final, one
-                        for part in range(0 if with_loss or not alone else 1, 2 if alone else 1):
+                        for turn in range(0 if with_loss or not alone else 1, 2 if alone else 1):
                             xs, ys, count, extent = x, targets, n, 1 if alone else depth
-                            if batched and part == 1:
+                            if batched and turn == 1:
                                 xs, ys, count, extent = xb, yb, seen, depth
                             total = sums(
                                 net,
@@ -321,30 +289,15 @@ def build(widths, act, cost, own, tangent, bias, scale, rule, layered, batched, 
                                 xs,
                                 ys,
                                 count,
-                                with_loss and part == 0,
+                                with_loss and turn == 0,
                             )
-                            if part == 0 and with_loss:
-                                total = total / (one + divisor)
-                                if decay != 0.0:  # 0 times a sum of squares that overflows would be nan
-                                    penalty = one
-                                    for p in range(size):
-                                        penalty = penalty + load(w, p, one) * load(w, p, one)
-                                    total = total + penalty * (0.5 * decay)
+                            if turn == 0 and with_loss:
+                                total = _mean_loss(total, w, size, divisor, decay)
                                 for lane in range(lanes):
                                     loss[first + lane, m, r] = lane_of(total, lane)
                         if final:
-                            if with_gradient:
-                                for p in range(size):
-                                    value = load(acc, p, one) / (one + divisor) + load(w, p, one) * decay
-                                    for lane in range(lanes):
-                                        gradient[first + lane, p] = lane_of(value, lane)
-                            if with_product:
-                                for k in range(1, depth):
-                                    v = state[group, k]
-                                    for p in range(size):
-                                        value = load(acc, k * size + p, one) / (one + divisor) + load(v, p, one) * decay
-                                        for lane in range(lanes):
-                                            product[first + lane, k - 1, p] = lane_of(value, lane)
+                            if with_gradient or with_product:
+                                _last(state[group], acc, first, lanes, depth, size, divisor, decay, gradient, product)
                             continue
                         by = divisor
                         if batched:
@@ -359,32 +312,9 @@ def build(widths, act, cost, own, tangent, bias, scale, rule, layered, batched, 
                                 )  # fmt: skip
                             else:
                                 check = move(w, acc, size, ends, by, decay, shrink, rate[group], factor, numbers)
-                            if not any_nonzero(check):
-                                continue
-                            for lane in range(lanes):
-                                if lane_of(check, lane) != 0.0 and nonfinite[first + lane, m + k] < 0:
-                                    nonfinite[first + lane, m + k] = t + 1
+                            if any_nonzero(check):
+                                _note(check, nonfinite, first, lanes, m + k, t + 1)
                     if tangent and not final and interval > 0 and (t + 1) % interval == 0:
-                        _orthonormalise(state[group], full, keep)
-                        r = t // every
-                        leading = one
-                        for m in range(1, state.shape[1]):
-                            diagonal = load(state[group, m], full, one)
-                            leading = where_less(leading, diagonal, diagonal, leading)
-                        lost = leading * RESOLVED
-                        for m in range(1, state.shape[1]):
-                            diagonal = load(state[group, m], full, one)
-                            logarithm = where_less(diagonal, lost, one + NAN, el.log(diagonal, one))
-                            logarithm = where_less(diagonal, one + WIPED_OUT, one - INFINITY, logarithm)
-                            for lane in range(lanes):
-                                growth[first + lane, m - 1, r] += lane_of(logarithm, lane)
-                            if not keep:
-                                continue
-                            for i in range(1, m + 1):
-                                entry = load(state[group, m], full if i == m else full + i, one)
-                                for lane in range(lanes):
-                                    triangle[first + lane, t // interval, i - 1, m - 1] = lane_of(entry, lane)
+                        grow(state[group], first, lanes, full, keep, t // every, t // interval, growth, triangle)
 
-    # the functions that it inlines are globals of its own: as closures they would be part of the disk cache's key, with a name that is
-    # new in every process
-    return jit(types.FunctionType(advance.__code__, globals() | inlined, "advance", None, advance.__closure__))
+    return advance

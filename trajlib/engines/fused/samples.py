@@ -15,8 +15,9 @@ import itertools
 from functools import cache
 
 from ...models.activations import ACTIVATIONS, over
+from ..machine_code import part
 from . import elementary as el
-from .lanes import LANES, accumulate, constant, divide, inlined, load, load_wide, samples_of, store, where_less
+from .lanes import LANES, accumulate, constant, divide, load, load_wide, samples_of, store, where_less
 
 CROSS_ENTROPY, SQUARED_ERROR = 0, 1
 BLOCK = 8
@@ -58,7 +59,7 @@ def _parts(act, cost, own, bias, scaled, many):
     """``_samples``, ``_tangent_samples`` and ``_forward``, compiled for what a network is, whatever its sizes: number of the activation in
     the table, cost, whether targets are each network's own, whether there are biases, factors, more than one hidden layer."""
     activation = list(ACTIVATIONS.values())[act]
-    value, slope, bend = (inlined(over(formula, el)) for formula in activation[1:4])
+    value, slope, bend = (part(over(formula, el)) for formula in activation[1:4])
     from_input = activation.from_input
     # Divisions that come together hold up what is behind them; a few at a time cost next to nothing. Those of a sigmoid and of a tanh are
     # taken in three parts among the operations of the layer's next unit (of the first unit, before it is written, they mean nothing).
@@ -67,31 +68,31 @@ def _parts(act, cost, own, bias, scaled, many):
 
     if steep:
 
-        @inlined
+        @part
         def _above(net, at):
             return net[INPUTS] + at
 
     else:
 
-        @inlined
+        @part
         def _above(net, at):
             return None
 
-    @inlined
+    @part
     def _target(y, k, n, i0, zero):
         """Target of output k: of samples i0, i0 + 1, ..., the same for all networks, or each network's own."""
         if own:
             return load(y, k, zero)
         return samples_of(y, k * n + i0, zero)
 
-    @inlined
+    @part
     def _opened(w, b, zero):
         """What the sum of a unit's inputs begins with."""
         if bias and not scaled:
             return load(w, b, zero)
         return zero
 
-    @inlined
+    @part
     def _closed(total, w, b, factor, zero):
         """What becomes of the sum."""
         if scaled:
@@ -100,13 +101,13 @@ def _parts(act, cost, own, bias, scaled, many):
                 total = total + load(w, b, zero)
         return total
 
-    @inlined
+    @part
     def _weighed(x, factor):
         if scaled:
             return x * factor
         return x
 
-    @inlined
+    @part
     def _first_input(net, w, x, n, i0, j, zero):
         """The inputs' part in unit j of the first layer; of a tangent vector in the place of w, its R."""
         d, h = net[D], net[FIRST]
@@ -115,14 +116,14 @@ def _parts(act, cost, own, bias, scaled, many):
             total = total + load(w, i * h + j, zero) * samples_of(x, i * n + i0, zero)
         return _closed(total, w, d * h + j, net[FIRST_FACTOR], zero)
 
-    @inlined
+    @part
     def _later_input(w, scratch, o, u, n_in, n_out, factor, k, zero):
         total = _opened(w, o + n_in * n_out + k, zero)
         for j in range(n_in):
             total = total + load(w, o + j * n_out + k, zero) * load_wide(scratch, u + j, zero)
         return _closed(total, w, o + n_in * n_out + k, factor, zero)
 
-    @inlined
+    @part
     def _add_first(net, acc, x, n, i0, count, j, g, zero):
         """The first layer's terms of unit j."""
         d, h = net[D], net[FIRST]
@@ -135,7 +136,7 @@ def _parts(act, cost, own, bias, scaled, many):
             slot = i * h + j
             store(acc, slot, accumulate(load(acc, slot, one), samples_of(x, i * n + i0, zero) * g, count))
 
-    @inlined
+    @part
     def _add_bias(acc, scratch, count, slot0, n_out, from0, zero):
         if bias:
             one = constant(0.0, 1)
@@ -143,7 +144,7 @@ def _parts(act, cost, own, bias, scaled, many):
                 slot = slot0 + k
                 store(acc, slot, accumulate(load(acc, slot, one), load_wide(scratch, from0 + k, zero), count))
 
-    @inlined
+    @part
     def _later_rise(net, w, v, scratch, o, u, n_in, n_out, factor, k, zero):
         rises = net[RISES]
         ra = _opened(v, o + n_in * n_out + k, zero)
@@ -153,7 +154,7 @@ def _parts(act, cost, own, bias, scaled, many):
             ra = ra + load(w, slot, zero) * load_wide(scratch, rises + u + j, zero)
         return _closed(ra, v, o + n_in * n_out + k, factor, zero)
 
-    @inlined
+    @part
     def _activate(net, scratch, at, z, before, zero):
         """The value of unit ``at``; with ``late``, all but the division, and part of the divisions of the unit ``before``."""
         if late:
@@ -172,7 +173,7 @@ def _parts(act, cost, own, bias, scaled, many):
         if from_input:
             store(scratch, net[INPUTS] + at, z)
 
-    @inlined
+    @part
     def _through(net, scratch, at, g, tangent, zero):
         """g times the slope of unit ``at``; with tangent vectors, what all of them need is left in scratch."""
         slopes, bends, inputs = net[SLOPES], net[BENDS], net[INPUTS]
@@ -183,7 +184,7 @@ def _parts(act, cost, own, bias, scaled, many):
             store(scratch, bends + at, g * bend(told, zero))
         return g * rise
 
-    @inlined
+    @part
     def _down(net, w, acc, scratch, x, n, i0, count, o, u, n_in, n_out, factor, from0, tangent, zero):
         """From the deltas of a layer, at ``from0`` of scratch, to its terms and to the deltas of the layer before, whose units are at u."""
         one = constant(0.0, 1)
@@ -202,7 +203,7 @@ def _parts(act, cost, own, bias, scaled, many):
             else:
                 store(scratch, net[DELTAS] + u + j, g)
 
-    @inlined
+    @part
     def _forward(net, layers, factors, w, scratch, x, n, i0, zero):
         """Values of the hidden units, and then the outputs, of samples from i0 on, at the beginning of ``scratch``."""
         c, hidden, last = net[C], net[HIDDEN], net[LAST]
@@ -228,7 +229,7 @@ def _parts(act, cost, own, bias, scaled, many):
             a = _later_input(w, scratch, net[LAST_OFFSET], hidden - last, last, c, net[LAST_FACTOR], k, zero)
             store(scratch, hidden + k, a)
 
-    @inlined
+    @part
     def _samples(net, layers, factors, w, acc, scratch, loss, x, y, n, i0, count, with_loss, tangent, zero):
         """Add the gradient terms of ``count`` samples from i0 on, at most the width of ``zero``, to ``acc``; return the loss so far."""
         c, hidden, last = net[C], net[HIDDEN], net[LAST]
@@ -271,14 +272,14 @@ def _parts(act, cost, own, bias, scaled, many):
                 _down(net, w, acc, scratch, x, n, i0, count, o, at - n_in, n_in, n_out, f, deltas + at, tangent, zero)
         return loss
 
-    @inlined
+    @part
     def _rise(net, scratch, at, rz, zero):
         slopes, rises, inputs = net[SLOPES], net[RISES], net[INPUTS]
         if from_input:
             store(scratch, inputs + at, rz)
         store(scratch, rises + at, rz * load_wide(scratch, slopes + at, zero))
 
-    @inlined
+    @part
     def _fall(net, w, v, acc, scratch, x, n, i0, count, o, u, n_in, n_out, factor, from0, rfrom0, zero):
         """``_down``, differentiated along v."""
         one = constant(0.0, 1)
@@ -302,7 +303,7 @@ def _parts(act, cost, own, bias, scaled, many):
             else:
                 store(scratch, back + u + j, rg)
 
-    @inlined
+    @part
     def _tangent_samples(net, layers, factors, w, v, acc, scratch, x, y, n, i0, count, zero):
         """Add the terms of H v to ``acc``; ``_samples`` has left in scratch what they need."""
         c, hidden, last = net[C], net[HIDDEN], net[LAST]
@@ -342,10 +343,10 @@ def _parts(act, cost, own, bias, scaled, many):
 @cache
 def build_sums(flags, tangent, width, tail, batched):
     """``sums`` for networks of a kind (see ``_parts``), with tangent vectors or without, in blocks of ``width`` samples and a last one of
-    ``tail``, of which with minibatches a part counts; to be inlined."""
+    ``tail``, of which with minibatches a part counts."""
     samples, tangents, _ = _parts(*flags)
 
-    @inlined
+    @part
     def some(net, size, layers, factors, group, m, depth, acc, scratch, loss, x, y, n, i0, count, with_loss, zero):
         w = group[m]
         loss = samples(net, layers, factors, w, acc, scratch, loss, x, y, n, i0, count, with_loss, depth > 1, zero)
@@ -355,7 +356,7 @@ def build_sums(flags, tangent, width, tail, batched):
                 tangents(net, layers, factors, w, group[m + k], sums, scratch, x, y, n, i0, count, zero)
         return loss
 
-    @inlined
+    @part
     def sums(net, size, layers, factors, group, m, depth, acc, scratch, x, y, n, with_loss):
         """Sums over n samples into ``acc``, from 0 on: gradient terms of member ``m``, then H v terms of members m + 1 ... m + depth - 1.
 
@@ -404,10 +405,10 @@ def build_sums(flags, tangent, width, tail, batched):
 
 @cache
 def build_hits(flags, width, tail):
-    """``hits`` for networks of a kind (see ``_parts``), in blocks of ``width`` samples and a last one of ``tail``; to be inlined."""
+    """``hits`` for networks of a kind (see ``_parts``), in blocks of ``width`` samples and a last one of ``tail``."""
     _, _, forward = _parts(*flags)
 
-    @inlined
+    @part
     def some(net, layers, factors, w, scratch, total, x, y, n, i0, count, zero):
         forward(net, layers, factors, w, scratch, x, n, i0, zero)
         hidden = net[HIDDEN]
@@ -422,7 +423,7 @@ def build_hits(flags, width, tail):
         hit = where_less(best, label, zero, where_less(label, best, zero, zero + 1.0))
         return accumulate(total, hit + unknown, count)
 
-    @inlined
+    @part
     def hits(net, layers, factors, w, scratch, x, y, n):
         """Of how many of n samples the largest output, the first of equals, is that of the label ``y``; nan where one is not finite."""
         total, zero = constant(0.0, 1), constant(0.0, width)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import types
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,9 +12,6 @@ from ..threads import share_out
 from . import samples
 from .cpu import LOSS, aligned, compiled, padded_samples, places
 from .lanes import LANES, lane_of
-
-hits: Any = None
-"""What ``count`` calls: each has its own."""
 
 
 class Kind(NamedTuple):
@@ -44,26 +40,24 @@ def right(
         rows = slice(first * LANES, end * LANES)
         room = aligned((problem.n_parameters * LANES,)), aligned((slots,))
         arguments = (weights[rows], layers, factors, *room, x_rows, y_rows, len(x), found[rows])
-        compiled(kind, lambda source, jit: build(kind, source, jit), arguments)(*arguments)
+        compiled(kind, lambda: build(kind), arguments)(*arguments)
 
     weights = np.ascontiguousarray(weights, dtype=np.float64)
     share_out(-(-len(weights) // LANES), n_threads(threads), some)
     return found
 
 
-def build(kind: Kind, source: int, jit):
-    """Compile ``count`` for a kind; see :func:`trajlib.engines.fused.kernel.build`."""
+def build(kind: Kind):
+    """``count`` for a kind; see :func:`trajlib.engines.fused.kernel.build`."""
     net = samples.constants(kind.sizes, kind.bias, kind.scale)
     flags = (
         ACTIVATIONS[kind.activation].code, LOSS[kind.loss], False, kind.bias, kind.scale is not None, len(kind.sizes) > 3,
     )  # fmt: skip
-    blocks = kind.blocks
-    inlined = {"hits": samples.build_hits(flags, *blocks)}
+    hits = samples.build_hits(flags, *kind.blocks)
     size = sum((n_in + kind.bias) * n_out for n_in, n_out in zip(kind.sizes[:-1], kind.sizes[1:], strict=True))
 
     def count(states, layers, factors, group, scratch, x, y, n, found):
         """Into found (networks,), of states (networks, size), eight at a time; ``group`` and ``scratch`` are room for one such group."""
-        source, flags, blocks  # noqa: B018
         for first in range(0, states.shape[0], LANES):
             lanes = min(LANES, states.shape[0] - first)
             for lane in range(LANES):
@@ -74,4 +68,4 @@ def build(kind: Kind, source: int, jit):
             for lane in range(lanes):
                 found[first + lane] = lane_of(total, lane)
 
-    return jit(types.FunctionType(count.__code__, globals() | inlined, "count", None, count.__closure__))
+    return count

@@ -13,10 +13,10 @@ from functools import cache
 import numba
 import numpy as np
 
-from .. import WIPED_OUT, from_disk_cache
+from .. import WIPED_OUT, machine_code
 from . import elementary as el
-from .kernel import INFINITY
 from .lanes import LANES, constant, load, square_root, store, where_less
+from .orthonormal import INFINITY
 
 __all__ = ["backward", "pushed", "singular_logarithms"]
 
@@ -111,9 +111,7 @@ def _on_threads(function, threads, each, fixed):
 @cache
 def _compiled(function):
     """A function as machine code, from the disk cache where an earlier process left it."""
-    return from_disk_cache(
-        lambda cache: numba.njit(nogil=True, cache=cache, error_model="numpy")(function), SIGNATURES[function]
-    )
+    return machine_code.compiled(function, SIGNATURES[function], nogil=True, error_model="numpy")
 
 
 @numba.njit

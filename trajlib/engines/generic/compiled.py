@@ -18,10 +18,10 @@ import numpy as np
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError
 
-from .. import RESOLVED, WIPED_OUT, from_disk_cache, n_threads
+from .. import RESOLVED, WIPED_OUT, machine_code, n_threads
 from ..fused.cpu import aligned
-from ..fused.kernel import INFINITY
 from ..fused.lanes import LANES, any_nonzero, constant, lane_of, load, samples_of, square_root, store, where_less
+from ..fused.orthonormal import INFINITY
 from ..threads import share_out
 
 __all__ = ["CompiledRun", "Functions", "compiles"]
@@ -195,7 +195,7 @@ def _orthonormalise(state, work, p, k, alone):
         store(state, slot, load(work, slot, one))
 
 
-def _kernels(alone: bool, jit):
+def _kernels(alone: bool):
     """``begin`` and ``settle``: what is done with tangent vectors at the start, and at the end of a step."""
 
     def begin(state, work, p, k):
@@ -259,7 +259,7 @@ def _kernels(alone: bool, jit):
                     growth[first + lane, j, record] += math.log(state[at])
                     state[at] = 1.0
 
-    return jit(BEGIN)(begin), jit(SETTLE)(settle)
+    return begin, settle
 
 
 def _record(state, x0, p, members, tangent, alone, record, snapshot, norm, weights, distance, first, lanes):
@@ -308,14 +308,8 @@ RECORD = numba.void(
 @cache
 def _parts(alone: bool) -> tuple:
     """The functions above as machine code that is called by its address, from the disk cache where an earlier process left it."""
-
-    def compiled(cache: bool):
-        def jit(signature):
-            return numba.cfunc(signature, cache=cache, error_model="numpy")
-
-        return *_kernels(alone, jit), jit(RECORD)(_record)
-
-    return from_disk_cache(compiled)
+    begin, settle = _kernels(alone)
+    return machine_code.by_address({begin: BEGIN, settle: SETTLE, _record: RECORD}, error_model="numpy")
 
 
 @lru_cache(maxsize=KEPT)

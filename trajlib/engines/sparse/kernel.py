@@ -7,28 +7,24 @@ cache; then every input that is not 0 in the block takes its row of the gradient
 
 from __future__ import annotations
 
-import types
 from functools import cache
-from typing import Any
 
 from ...models.activations import ACTIVATIONS, over
 from ..fused import elementary as el
-from ..fused.lanes import LANES, constant, inlined, lane_of, load_wide, store
+from ..fused.lanes import LANES, constant, lane_of, load_wide, store
 from ..fused.samples import CROSS_ENTROPY
+from ..machine_code import part
 
 TILE = 8
 """Vectors of hidden units that are summed together, at most: as many as stay in registers."""
-value: Any = None
-slope: Any = None
-"""What the kernel calls: each has its own."""
 
 
 @cache
-def build(activation: int, cost: int, tile: int, tiles: int, wide: int, outputs: int, block: int, source: int, jit):
+def build(activation: int, cost: int, tile: int, tiles: int, wide: int, outputs: int, block: int):
     """The kernel for ``tiles`` tiles of ``tile`` vectors of hidden units and ``outputs`` outputs in ``wide`` vectors, ``block`` samples
     at a time."""
     formulas = list(ACTIVATIONS.values())[activation]
-    functions = {"value": inlined(over(formulas.value, el)), "slope": inlined(over(formulas.slope, el))}
+    value, slope = part(over(formulas.value, el)), part(over(formulas.slope, el))
     units, columns = tile * tiles * LANES, wide * LANES
 
     def sums(
@@ -58,7 +54,6 @@ def build(activation: int, cost: int, tile: int, tiles: int, wide: int, outputs:
         an input that is not 0 begin in ``samples`` (their places in the block) and ``xs`` (the values). y: targets (n * columns), labels
         (n,). hidden, back (block * units), out (block * columns): room.
         """
-        source  # noqa: B018
         zero, narrow, one = constant(0.0, tile), constant(0.0, wide), constant(0.0, 1)
         d = starts.shape[1] - 1
         loss, hits = 0.0, 0.0
@@ -152,4 +147,4 @@ def build(activation: int, cost: int, tile: int, tiles: int, wide: int, outputs:
                     store(acc, p * tiles + t, g)
         found[0], found[1] = loss, hits
 
-    return jit(types.FunctionType(sums.__code__, globals() | functions, "sums", None, sums.__closure__))
+    return sums

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache, partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from ...models import activations
-from .. import Problem, from_disk_cache, n_threads
-from ..fused import elementary, lanes
+from .. import Problem, machine_code, n_threads
 from ..fused.cpu import LOSS, aligned
 from ..fused.lanes import LANES
 from ..threads import share_out
@@ -62,25 +59,12 @@ def samples(x: np.ndarray, targets: np.ndarray, divisor: float, columns: int) ->
 
 
 @cache
-def _source() -> int:
-    """A number that changes with the text of what the kernel is made of."""
-    files = (elementary, lanes, kernel, activations)
-    digest = hashlib.sha256(b"".join(Path(module.__file__ or "").read_bytes() for module in files))
-    return int.from_bytes(digest.digest()[:7], "big")
-
-
-@cache
 def _compiled(activation: str, loss: str, tile: int, tiles: int, wide: int, outputs: int):
     """The kernel; machine code comes from the disk cache where an earlier process left it."""
     flat, whole, yes = numba.float64[::1], numba.int64[::1], numba.boolean
-    kinds = (*[flat] * 5, numba.int64, numba.int64[:, ::1], whole, flat, flat, whole, *[flat] * 4, yes, yes)
-    code = activations.ACTIVATIONS[activation].code
-    return from_disk_cache(
-        lambda cache: kernel.build(
-            code, LOSS[loss], tile, tiles, wide, outputs, BLOCK, _source(), numba.njit(cache=cache, nogil=True)
-        ),
-        kinds,
-    )
+    signature = (*[flat] * 5, numba.int64, numba.int64[:, ::1], whole, flat, flat, whole, *[flat] * 4, yes, yes)
+    kind = activations.ACTIVATIONS[activation].code, LOSS[loss], tile, tiles, wide, outputs, BLOCK
+    return machine_code.compiled(kernel.build(*kind), signature, nogil=True)
 
 
 @numba.njit(nogil=True)
