@@ -38,11 +38,14 @@ from . import RESOLVED, WIPED_OUT, frames_of_ours
 
 @cache
 def _text_of(folder: str) -> str:
-    """What changes with the text of the modules in a folder, of the engines, and of the tables that those are made from: code that was
-    compiled from another text must not be served."""
+    """What changes with the text of the modules in a folder, of the vectors that all use (``fused``), and of the tables that those are made
+    from: code that was compiled from another text must not be served."""
     digest = hashlib.sha256(f"{RESOLVED} {WIPED_OUT}".encode())
-    tables = (activations.__file__, rules.__file__)
-    for file in (*sorted(Path(__file__).parent.rglob("*.py")), *sorted(Path(folder).glob("*.py")), *map(Path, tables)):
+    tables = Path(__file__), Path(activations.__file__), Path(rules.__file__)
+    modules = {
+        file.resolve() for place in (Path(folder), Path(__file__).with_name("fused")) for file in place.glob("*.py")
+    }
+    for file in (*sorted(modules, key=lambda file: (file.parent.name, file.name)), *tables):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
