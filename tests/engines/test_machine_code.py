@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
@@ -66,13 +67,40 @@ def test_functions_are_told_apart_by_all_that_they_are_made_of(monkeypatch):
     assert len({machine_code._told(function) for function in made}) == len(made)
     assert machine_code._told(multiple(1)) == machine_code._told(multiple(1)), "another function, and the same code"
     assert machine_code._told(multiple(1, half)) == machine_code._told(multiple(1, numba.njit(half)))
+    one, slices = compile("lambda x, *, y=1: x[1:2, ...] + 1j", "f", "eval"), frozenset({1, 2})
+    later = types.CodeType.replace(one, co_consts=(*one.co_consts, slice(1, 2), slices))  # as Python 3.14 makes it
+    assert machine_code._plain(one) != machine_code._plain(later) == machine_code._plain(later)
     before = machine_code._told(multiple(1))
-    monkeypatch.setattr(machine_code, "_text_of", lambda _: "another version")
-    machine_code._told.cache_clear()
+    monkeypatch.setattr(machine_code, "text_of", lambda _: "another version")
     assert machine_code._told(multiple(1)) != before
-    machine_code._told.cache_clear()
     with pytest.raises(TypeError, match="can't be told apart by array"):
         machine_code._told(multiple(np.zeros(2)))
+
+
+def test_the_text_of_a_folder(tmp_path):
+    texts = []
+    for name, text in (("a.py", "x = 1"), ("a.py", "x = 2"), ("b.py", ""), ("notes.txt", "no code"), ("b.py", "x = 1")):
+        (tmp_path / name).write_text(text)
+        machine_code.text_of.cache_clear()
+        texts.append(machine_code.text_of(str(tmp_path)))
+    assert len(set(texts[:3])) == 2 and texts[3] == texts[2] and texts[4] not in texts[:4]
+
+
+def test_other_options_are_other_code(monkeypatch, tmp_path):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    def quotient(x):
+        return 1.0 / x
+
+    numpys = machine_code.compiled(quotient, "f8(f8)", error_model="numpy")
+    pythons = machine_code.compiled(quotient, "f8(f8)", error_model="python")
+    again = machine_code.compiled(quotient, "f8(f8)", error_model="numpy")
+    assert numpys(0.0) == again(0.0) == np.inf and sum(again.stats.cache_hits.values()) == 1
+    with pytest.raises(ZeroDivisionError):
+        pythons(0.0)
+    monkeypatch.setattr(numba.config, "BOUNDSCHECK", 1)
+    checked = machine_code.compiled(quotient, "f8(f8)", error_model="numpy")
+    assert sum(checked.stats.cache_hits.values()) == 0
 
 
 def shared_by(function):
@@ -131,23 +159,30 @@ def test_the_same_in_every_process():
 
 
 def test_parts_are_found_by_another_process_and_another_network(tmp_path):
-    """A network of another width finds all but its own kernel, in the process that compiled the parts and in a later one."""
+    """A network of another width finds all but its own kernel, and so does a process that has kernels of two others; the numbers are those
+    of code that was compiled in one process."""
     code = (
         "import sys, trajlib as tl\n"
         "from trajlib.engines.machine_code import Cache\n"
-        "compiled = []\n"
-        "save = Cache.save_overload\n"
-        "Cache.save_overload = lambda self, *a: (compiled.append(self._py_func.__name__), save(self, *a))[1]\n"
-        "gd = tl.GradientDescent(tl.Perceptron(4, int(sys.argv[1]), 3), tl.iris()); gd.loss(gd.network.init(1, seed=0))\n"
+        "compiled, save = [], Cache.save_overload\n"
+        "Cache.save_overload = lambda self, *a: (compiled.append(self._py_func.__code__.co_name), save(self, *a))[1]\n"
+        "for width in sys.argv[1:]:\n"
+        "    gd = tl.GradientDescent(tl.Perceptron(4, int(width), 3), tl.iris())\n"
+        "    print(gd.loss(gd.network.init(1, seed=0))[0].hex())\n"
         "print(*sorted(set(compiled)))"
     )
-    runs = []
-    for width in ("3", "4", "4"):
-        done = subprocess.run(
-            [sys.executable, "-c", code, width],
-            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        runs.append(done.stdout.split())
-    assert {"advance", "sums", "_samples", "move"} <= set(runs[0])
-    assert runs[1:] == [["advance"], []]
+
+    def run(folder, *widths):
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / folder)}
+        command = [sys.executable, "-c", code, *widths]
+        *losses, made = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        return losses, made.split()
+
+    three, made = run("here", "3")
+    assert {"advance", "sums", "_samples", "move"} <= set(made)
+    four, made = run("here", "4")
+    assert made == ["advance"]
+    assert run("here", "4", "3", "4") == (four + three + four, [])
+    assert run("elsewhere", "3", "4")[0] == three + four

@@ -27,6 +27,7 @@ from numba.core.ccallback import CFunc
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.dispatcher import Dispatcher
+from numba.core.options import DefaultOptions
 from numba.core.serialize import dumps
 from numba.core.sigutils import normalize_signature
 from numba.core.typed_passes import NativeLowering
@@ -37,17 +38,31 @@ from . import RESOLVED, WIPED_OUT, frames_of_ours
 
 
 @cache
-def _text_of(folder: str) -> str:
-    """What changes with the text of the modules in a folder, of the vectors that all use (``fused``), and of the tables that those are made
-    from: code that was compiled from another text must not be served."""
-    digest = hashlib.sha256(f"{RESOLVED} {WIPED_OUT}".encode())
-    tables = Path(__file__), Path(activations.__file__), Path(rules.__file__)
-    modules = {
-        file.resolve() for place in (Path(folder), Path(__file__).with_name("fused")) for file in place.glob("*.py")
-    }
-    for file in (*sorted(modules, key=lambda file: (file.parent.name, file.name)), *tables):
+def text_of(folder: str) -> str:
+    """What changes with the text of the modules in a folder: code that was compiled from another text must not be served.
+
+    To be called where a module is loaded whose functions call others of their folder, lest it tells of a text that is newer than they are.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(Path(folder).glob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+jit: Any = numba.njit
+MADE_FROM = __file__, activations.__file__, rules.__file__
+COMMON = (
+    *(RESOLVED, WIPED_OUT, numba.__version__, llvmlite.__version__),
+    text_of(os.path.join(os.path.dirname(__file__), "fused")),  # the vectors, of which all kernels are made
+    *(hashlib.sha256(Path(str(file)).read_bytes()).hexdigest() for file in MADE_FROM),
+)
+"""What all pieces depend on."""
+PART: dict[str, Any] = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+PART |= {"error_model": "python", "fastmath": False}
+"""Options of a part. What it would take over from the function that is the first to call it is told, and is the same for all of them."""
+WITHOUT_COUNTS: dict[str, Any] = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
+"""Kernels allocate nothing, and counting the references to their views (atomic operations) would take as long as a step of the smallest
+maps: Numba's reference counting is switched off, by an option that is Numba's own and may go. The bits are the same without it."""
 
 
 class Files:
@@ -63,7 +78,7 @@ class Files:
         """What was saved under a key, or None."""
         try:
             written = self._path(key).read_bytes()
-        except FileNotFoundError:
+        except OSError:
             return None
         digest, content = written[:32], written[32:]
         return pickle.loads(content) if hashlib.sha256(content).digest() == digest else None
@@ -88,17 +103,23 @@ def _told(function: Any) -> str:
     function = getattr(function, "py_func", function)
     code, cells = function.__code__, function.__closure__ or ()
     closed = [(name, _plain(cell.cell_contents)) for name, cell in zip(code.co_freevars, cells, strict=True)]
-    text = _text_of(os.path.dirname(code.co_filename))
-    said = text, function.__module__, function.__qualname__, _plain(code), closed, _plain(function.__defaults__)
+    given = _plain(function.__defaults__), _plain(tuple(sorted((function.__kwdefaults__ or {}).items())))
+    operations = getattr(function.__globals__.get("ops"), "__name__", None)  # of formulas, see ``activations.over``
+    text = text_of(os.path.dirname(code.co_filename))
+    said = text, function.__module__, code.co_qualname, _plain(code), closed, given, operations
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
 def _plain(value: Any) -> Any:
     """A value in words that are the same in every process."""
-    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+    if value is None or value is ... or isinstance(value, (bool, int, float, complex, str, bytes)):
         return type(value).__name__, repr(value)
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
+    if isinstance(value, frozenset):
+        return tuple(sorted(map(repr, map(_plain, value))))
+    if isinstance(value, slice):
+        return "slice", _plain((value.start, value.stop, value.step))
     if isinstance(value, types.CodeType):
         return value.co_code.hex(), value.co_names, value.co_varnames, _plain(value.co_consts)
     if isinstance(value, (types.FunctionType, Dispatcher)):
@@ -107,15 +128,16 @@ def _plain(value: Any) -> Any:
 
 
 class Cache(FunctionCache):
-    """Numba's cache of one function, with ``Files``."""
+    """Numba's cache of one function, compiled with some options, with ``Files``."""
 
-    def __init__(self, function: Callable):
+    def __init__(self, function: Callable, options: dict[str, Any]):
         super().__init__(function)
-        self._told = numba.__version__, llvmlite.__version__, _told(function)
+        self._piece = COMMON, _told(function), sorted(options.items())
         self._cache_file: Any = Files(self._impl.locator.get_cache_path(), self._impl.filename_base)
 
     def _index_key(self, sig, codegen):
-        return sig, codegen.magic_tuple(), self._told
+        of_numba = [getattr(numba.config, name, None) for name in ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT")]
+        return sig, codegen.magic_tuple(), of_numba, self._piece
 
 
 class Quiet(Cache):
@@ -162,17 +184,19 @@ class _Compiler(CompilerBase):
         return [passes]
 
 
-def _jit(function: Callable, **options: Any) -> Any:
-    return numba.njit(**options)(function)
+def _named(function: Any) -> Any:
+    """A function under a name of its own: Numba counts them in each process, and two of which one process made each may meet in a third."""
+    with suppress(TypeError):
+        function.__qualname__ = f"{function.__code__.co_qualname}_{_told(function)[:12]}"
+    return function
 
 
 def part(function: Callable) -> Any:
     """Decorator of a function that becomes part of those that call it, and is compiled once for all of them and for later processes."""
-    dispatcher: Any = _jit(
-        function, pipeline_class=_Compiler, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
-    )
-    with suppress(OSError, RuntimeError):  # no folder
-        dispatcher._cache = Quiet(function)
+    options = PART | WITHOUT_COUNTS
+    dispatcher = jit(pipeline_class=_Compiler, **options)(_named(function))
+    with suppress(OSError, RuntimeError, TypeError):  # no folder, or a value that has no words
+        dispatcher._cache = Quiet(function, options)
     return dispatcher
 
 
@@ -199,13 +223,13 @@ def compiled(function: Callable, signature: Any, **options: Any) -> Any:
     """
 
     def make(keep: bool) -> Any:
-        dispatcher = _jit(function, **options)
+        dispatcher = jit(**options)(_named(function))
         if keep:
-            dispatcher._cache = Cache(function)
+            dispatcher._cache = Cache(function, options)
         dispatcher.compile(signature)
         return dispatcher
 
-    return _from_disk(make)
+    return _kept_or_not(make)
 
 
 def by_address(functions: dict[Callable, Any], **options: Any) -> tuple:
@@ -214,17 +238,17 @@ def by_address(functions: dict[Callable, Any], **options: Any) -> tuple:
     def make(keep: bool) -> tuple:
         made = []
         for function, signature in functions.items():
-            pointer: Any = CFunc(function, normalize_signature(signature), locals={}, options=options)
+            pointer: Any = CFunc(_named(function), normalize_signature(signature), locals={}, options=options)
             if keep:
-                pointer._cache = Cache(function)
+                pointer._cache = Cache(function, options)
             pointer.compile()
             made.append(pointer)
         return tuple(made)
 
-    return _from_disk(make)
+    return _kept_or_not(make)
 
 
-def _from_disk(make: Callable[[bool], Any]) -> Any:
+def _kept_or_not(make: Callable[[bool], Any]) -> Any:
     """What ``make`` compiles, with the disk where that works; where not, the user is warned."""
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         raise RuntimeError(

@@ -9,10 +9,9 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-import warnings
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -50,26 +49,6 @@ def aligned(shape: tuple[int, ...]) -> np.ndarray:
 def padded_samples(array: np.ndarray) -> np.ndarray:
     """(samples, columns) column by column, with room for a block behind: the kernel reads it whole."""
     return np.append(np.ascontiguousarray(array.T).ravel(), np.zeros(samples.BLOCK))
-
-
-@cache
-def _options() -> dict[str, Any]:
-    """Options of the compiler. The kernel allocates nothing, and counting the references to its views (atomic operations) would take as
-    long as a step of the smallest maps: Numba's reference counting is switched off, by an option that is Numba's own and may go."""
-    try:
-        numba.njit("void(f8[::1])", nogil=True, _nrt=False)(_nothing)
-        return {"nogil": True, "_nrt": False}
-    except Exception as error:
-        warnings.warn(
-            f"Numba {numba.__version__} does not know an option that makes small networks faster ({error}); the bits are the same",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return {"nogil": True}
-
-
-def _nothing(array):
-    pass
 
 
 _kernels: dict[tuple, object] = {}
@@ -112,7 +91,7 @@ def compiled(kind: tuple, build: Callable[[], Callable], arguments: tuple):
     with _compiling:
         if kind not in _kernels:
             signature = tuple(numba.typeof(a) for a in arguments)
-            _kernels[kind] = machine_code.compiled(build(), signature, **_options())
+            _kernels[kind] = machine_code.compiled(build(), signature, nogil=True, **machine_code.WITHOUT_COUNTS)
     return _kernels[kind]
 
 

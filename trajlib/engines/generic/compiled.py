@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import time
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from ..threads import share_out
 
 __all__ = ["CompiledRun", "Functions", "compiles"]
 
+machine_code.text_of(os.path.dirname(__file__))
 LOW, HIGH = 1e-200, 1e200
 """Between these, growth factors are multiplied, and one logarithm is taken for many of them."""
 SHORT, LONG = 1e-140, 1e140
