@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import types
-import uuid
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,13 +20,12 @@ from typing import Any
 
 import llvmlite
 import numba
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.dispatcher import Dispatcher
 from numba.core.options import DefaultOptions
-from numba.core.serialize import dumps
 from numba.core.sigutils import normalize_signature
 from numba.core.typed_passes import NativeLowering
 
@@ -50,6 +47,7 @@ def text_of(folder: str) -> str:
 
 
 jit: Any = numba.njit
+DIGEST = hashlib.sha256().digest_size
 MADE_FROM = __file__, activations.__file__, rules.__file__
 COMMON = (
     *(RESOLVED, WIPED_OUT, numba.__version__, llvmlite.__version__),
@@ -65,35 +63,35 @@ WITHOUT_COUNTS: dict[str, Any] = {"_nrt": False} if hasattr(DefaultOptions, "_nr
 maps: Numba's reference counting is switched off, by an option that is Numba's own and may go. The bits are the same without it."""
 
 
-class Files:
-    """One file for each key, with a digest of what is in it: a damaged one counts as none, and is written again."""
+class Files(IndexDataCacheFile):
+    """Numba's files, one for each key, with a digest of what is in it at the end: a damaged one counts as none, and is written again."""
 
     def __init__(self, folder: str, name: str):
-        self._folder, self._name = folder, name
+        super().__init__(folder, name, None)
+        self._name = name
 
-    def _path(self, key: Any) -> Path:
-        return Path(self._folder, f"{self._name}.{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.nbc")
+    def _file(self, key: Any) -> str:
+        return f"{self._name}.{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.nbc"
 
-    def load(self, key: Any) -> Any:
+    def _dump(self, obj):
+        content = super()._dump(obj)
+        return content + hashlib.sha256(content).digest()
+
+    def load(self, key):
         """What was saved under a key, or None."""
         try:
-            written = self._path(key).read_bytes()
+            written = Path(self._data_path(self._file(key))).read_bytes()
         except OSError:
             return None
-        digest, content = written[:32], written[32:]
-        return pickle.loads(content) if hashlib.sha256(content).digest() == digest else None
+        if hashlib.sha256(written[:-DIGEST]).digest() != written[-DIGEST:]:
+            return None
+        return self._load_data(self._file(key))
 
-    def save(self, key: Any, data: Any) -> None:
+    def save(self, key, data):
         """Write; who reads at the same time sees all or nothing."""
-        content, path = dumps(data), self._path(key)
-        made = path.with_suffix(f".{uuid.uuid4().hex[:12]}")
-        try:
-            made.write_bytes(hashlib.sha256(content).digest() + content)
-            os.replace(made, path)
-        finally:
-            made.unlink(missing_ok=True)
+        self._save_data(self._file(key), data)
 
-    def flush(self) -> None:
+    def flush(self):
         """Nothing to throw away."""
 
 
