@@ -263,6 +263,8 @@ def test_cards_and_enlarged_figures(visit, options):
     page.keyboard.press("Escape")
     assert cards.count() == 0 and page.url.endswith("intermittency.html")
     page.evaluate("document.activeElement.blur()")
+    if "has_touch" not in options:
+        page.mouse.move(1, 1)  # a card that comes up under the pointer would stay as long as that is there
     term.focus()
     if "has_touch" not in options:
         assert cards.count() == 1

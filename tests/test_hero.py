@@ -146,11 +146,13 @@ def test_opening_figure_draws_in_both_themes_on_a_phone(open_page):
         const { data } = pen.getImageData(0, 0, c.width, c.height);
         for (let i = 0; i < data.length; i += 4) if (data[i + 3] === 255) shades.add(data.slice(i, i + 3).join());
         return [shades.size, shades.has("27,31,36"), shades.has("230,233,237")]; })"""
+    page.wait_for_function(
+        f"{inked}.every(([shades]) => shades > 10)"
+    )  # what has run to its end is drawn with the next frame
     light = page.evaluate(inked)
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    page.wait_for_timeout(500)
+    page.wait_for_function(f"{inked}.every(([shades, , ink]) => shades > 10 && ink)")
     dark = page.evaluate(inked)
-    assert min(count for count, *_ in light + dark) > 10
     assert [ink for _, *ink in light] == [[True, False]] * 2 and [ink for _, *ink in dark] == [[False, True]] * 2
     names = page.evaluate(
         "[...document.querySelector('hero-lab').shadowRoot.querySelectorAll('canvas')].map((c) => c.ariaLabel)"
