@@ -318,6 +318,8 @@ def test_a_test_part_of_ones_own_has_the_same_labels():
         tl.Task.from_arrays(X, Y, X)
     with pytest.raises(ValueError, match=r"give x_test and y_test or a share test=0\.5, not both"):
         tl.Task.from_arrays(X, Y, X, Y, test=0.5)
+    with pytest.raises(ValueError, match=r"a share test=array\(.*\), not both"):
+        tl.Task.from_arrays(X, Y, X, Y, test=np.ones((2, 2)))
 
 
 def frame(n=60):

@@ -205,7 +205,7 @@ def _reach(method: str, lag, window) -> tuple[int, int]:
         raise ValueError(f"give lag, the steps between the vectors and the present, for method={method!r}")
     lag = _validate.count("lag", lag)
     if window is not None and method != "froyland":
-        raise ValueError(f"window is for method='froyland' only, got window={window!r} for method={method!r}")
+        raise ValueError(f"window is for method='froyland' only, got {_validate.shown(window)} for method={method!r}")
     return lag, (lag if window is None else _validate.count("window", window)) if method == "froyland" else 0
 
 

@@ -6,6 +6,7 @@ decide the dynamics.
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -175,8 +176,8 @@ class Task(
         """
         if (x_test is None) != (y_test is None):
             raise ValueError("x_test and y_test go together: give both or neither")
-        if x_test is not None and test:
-            raise ValueError(f"give x_test and y_test or a share test={test!r}, not both")
+        if x_test is not None and not (test is None or (isinstance(test, numbers.Real) and test == 0)):
+            raise ValueError(f"give x_test and y_test or a share test={_validate.shown(test)}, not both")
         return cls._converted(
             name, _convert.numbers("x", x), _convert.targets("y", y), test, seed, tuple(map(str, feature_names)), "y",
             None if x_test is None else (_convert.numbers("x_test", x_test), _convert.targets("y_test", y_test)),

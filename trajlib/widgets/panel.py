@@ -16,7 +16,7 @@ from typing import Any
 import ipywidgets as widgets
 import numpy as np
 
-from .. import plots
+from .. import _validate, plots
 from ..progress import report_progress
 from .controls import written
 
@@ -106,7 +106,9 @@ class Panel(widgets.VBox):
         self.controls = dict(controls)
         for name, control in self.controls.items():
             if not isinstance(control, widgets.Widget) or not control.has_trait("value"):
-                raise TypeError(f"controls must map names to widgets with a value, got {control!r} for {name!r}")
+                raise TypeError(
+                    f"controls must map names to widgets with a value, got {_validate.shown(control)} for {name!r}"
+                )
         self._compute, self._draw, self._description = compute, draw, description
         self._defaults = {name: control.value for name, control in self.controls.items()}
         try:
