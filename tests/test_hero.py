@@ -7,11 +7,12 @@ import threading
 
 import numpy as np
 import pytest
-from laboratory import BYTES, LAB, PAGE, finished, floats
+from laboratory import BYTES, LAB, PAGE, at_rest, drawn, finished, floats
 
 import trajlib as tl
 
 HERO = "document.querySelector('hero-lab')"
+PROGRESS = f"{HERO}.progress.textContent"
 SHOWN = "document.querySelector('hero-lab').shadowRoot.querySelector('.play').textContent === 'Replay'"
 
 
@@ -49,16 +50,14 @@ def test_opening_figure_starts_moves_and_comes_to_rest(open_page):
     page = open_page("<hero-lab>Needs JavaScript.</hero-lab>")
     finished(page, "hero-lab")
     before = step_shown(page)
-    page.wait_for_timeout(500)
-    assert before < step_shown(page) < 400
+    page.wait_for_function(f"{before} < {HERO}.head && {HERO}.head < 400")
     pause = page.locator("hero-lab .play")
     pause.click()
-    halted = step_shown(page)
-    page.wait_for_timeout(300)
-    assert step_shown(page) == halted and pause.text_content() == "Play"
+    assert at_rest(page, PROGRESS) != "" and step_shown(page) < 400 and pause.text_content() == "Play"
     pause.click()
     page.wait_for_function(SHOWN)
     assert step_shown(page) == 400
+    drawn(page, "hero-lab")
     page.evaluate(
         """() => { const hero = document.querySelector("hero-lab"), { render } = hero;
         hero.frames = 0;
@@ -67,21 +66,18 @@ def test_opening_figure_starts_moves_and_comes_to_rest(open_page):
     page.wait_for_timeout(500)
     assert page.evaluate(f"{HERO}.frames") == 0 and page.evaluate(f"{HERO}.worker") is None
     page.get_by_role("button", name="Replay").click()
-    page.wait_for_timeout(400)
-    assert 0 < step_shown(page) < 400
+    page.wait_for_function(f"0 < {HERO}.head && {HERO}.head < 400")
 
 
 def test_opening_figure_waits_while_it_is_out_of_sight(open_page):
     page = open_page('<hero-lab></hero-lab><div style="height: 3000px"></div>')
     finished(page, "hero-lab")
     page.evaluate("scrollTo(0, 3000)")
-    page.wait_for_timeout(300)
+    at_rest(page, PROGRESS)
     before = step_shown(page)
-    page.wait_for_timeout(500)
-    assert step_shown(page) == before
+    assert before < 400
     page.evaluate("scrollTo(0, 0)")
-    page.wait_for_timeout(500)
-    assert step_shown(page) > before
+    page.wait_for_function(f"{HERO}.head > {before}")
 
 
 def test_opening_figure_is_whole_at_once_for_those_who_want_no_motion(open_page):
@@ -99,7 +95,7 @@ def test_opening_figure_by_keyboard(open_page):
     page.get_by_label("learning rate · drag it from order to chaos").focus()
     page.keyboard.press("Home")
     page.wait_for_function(f"{HERO}.data.lr === 0.01")
-    page.wait_for_timeout(100)
+    finished(page, "hero-lab")
     said = page.locator("hero-lab .result")
     assert said.get_attribute("aria-live") == "polite"
     assert said.text_content().startswith("Learning rate 0.01: after 400 steps the copies are 1.6 times as far apart")
@@ -146,9 +142,6 @@ def test_opening_figure_draws_in_both_themes_on_a_phone(open_page):
         const { data } = pen.getImageData(0, 0, c.width, c.height);
         for (let i = 0; i < data.length; i += 4) if (data[i + 3] === 255) shades.add(data.slice(i, i + 3).join());
         return [shades.size, shades.has("27,31,36"), shades.has("230,233,237")]; })"""
-    page.wait_for_function(
-        f"{inked}.every(([shades]) => shades > 10)"
-    )  # what has run to its end is drawn with the next frame
     light = page.evaluate(inked)
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     page.wait_for_function(f"{inked}.every(([shades, , ink]) => shades > 10 && ink)")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import specification
-from laboratory import ALL_PARTS, BYTES, LAB, PAGE, finished, floats
+from laboratory import ALL_PARTS, BYTES, LAB, PAGE, at_rest, drawn, finished, floats
 
 import trajlib as tl
 from trajlib.companion import golden
@@ -24,6 +24,7 @@ import write_lab_theory  # noqa: E402
 PANEL = "document.querySelector('trajectory-lab')"
 SHADOW = f"{PANEL}.shadowRoot"
 RAN = f"{PANEL}.data.ran"
+PROGRESS = f"{SHADOW}.querySelector('.progress').textContent"
 
 
 @pytest.fixture
@@ -263,10 +264,10 @@ def test_panel_starts_by_itself_and_draws(open_page):
 
 def test_panel_out_of_sight_does_not_compute(open_page):
     page = open_page('<div style="height: 3000px"></div><trajectory-lab chapter="edge-of-stability"></trajectory-lab>')
-    page.wait_for_timeout(400)
-    assert page.inner_text("trajectory-lab .progress") == ""
+    page.wait_for_function(f"{PANEL}.visible === false")
+    assert at_rest(page, PROGRESS) == ""
     page.evaluate("scrollTo(0, 3000)")
-    page.wait_for_function(f"{SHADOW}.querySelector('.progress').textContent")
+    page.wait_for_function(PROGRESS)
     finished(page)
 
 
@@ -274,24 +275,17 @@ def test_a_run_halts_when_it_leaves_the_screen(open_page):
     page = open_page(
         '<trajectory-lab></trajectory-lab><div style="height: 3000px"></div>', hash="#lab=lr:0.5,copies:40,steps:20000"
     )
-    progress, pause = page.locator("trajectory-lab .progress"), page.get_by_role("button", name="Pause")
-    page.wait_for_function(f"{SHADOW}.querySelector('.progress').textContent")
+    page.wait_for_function(PROGRESS)
     page.evaluate("scrollTo(0, 3000)")
-    page.wait_for_timeout(500)
-    before = progress.text_content()
-    page.wait_for_timeout(500)
-    assert progress.text_content() == before
+    before = at_rest(page, PROGRESS)
     page.evaluate("scrollTo(0, 0)")
-    page.wait_for_timeout(1000)
-    assert progress.text_content() != before
+    page.wait_for_function(f"{PROGRESS} !== {json.dumps(before)}")
+    pause = page.get_by_role("button", name="Pause")
     pause.click()
-    page.wait_for_timeout(300)
-    before = progress.text_content()
-    page.wait_for_timeout(500)
-    assert progress.text_content() == before
+    before = at_rest(page, PROGRESS)
     page.get_by_role("button", name="Go on").click()
-    page.wait_for_timeout(1000)
-    assert progress.text_content() != before and pause.is_enabled()
+    page.wait_for_function(f"{PROGRESS} !== {json.dumps(before)}")
+    assert pause.is_enabled() and not page.evaluate(f"{PANEL}.hasAttribute('finished')")
 
 
 def test_link_restores_the_state(open_page):
@@ -306,13 +300,12 @@ def test_link_restores_the_state(open_page):
     first = page.inner_text("trajectory-lab .result")
     page.get_by_label("initial condition, exact value").fill("8")
     page.keyboard.press("Enter")
-    page.wait_for_function("!document.querySelector('trajectory-lab').hasAttribute('finished')")
     finished(page)
     assert page.inner_text("trajectory-lab .result") != first
     link = page.evaluate("location.href")
     assert link.endswith("#lab=lr:2.5,ic:8,radius:0.000001,copies:2,steps:300,split:2")
     page.evaluate("location.hash = '#lab=ic:7'")
-    page.wait_for_timeout(500)
+    page.wait_for_function(f"{PANEL}.values.ic === 7")
     finished(page)
     assert page.inner_text("trajectory-lab .result") == first
 
@@ -527,7 +520,6 @@ def test_bifurcation_diagram(open_page):
     page.locator("bifurcation-lab canvas").focus()
     for key in ("+", "ArrowRight", "-", "-"):
         page.keyboard.press(key)
-    page.wait_for_timeout(500)
     finished(page, "bifurcation-lab")
     _, _, ran = page.evaluate(script)
     assert (ran["from"], ran["to"]) == (8.125, 12.125)
@@ -536,7 +528,6 @@ def test_bifurcation_diagram(open_page):
     page.mouse.down()
     page.mouse.move(box["x"] + 400, box["y"] + 100)
     page.mouse.up()
-    page.wait_for_timeout(500)
     finished(page, "bifurcation-lab")
     assert page.evaluate(script)[2]["from"] > 8.125
     assert json.dumps(page.evaluate("document.querySelector('bifurcation-lab').table().slice(0, 2)")).startswith(
@@ -703,7 +694,7 @@ def test_what_cannot_be_done_is_said(open_page, tmp_path):
     )
     page.evaluate(f"{PANEL}.set('ic', 9)")
     page.wait_for_function(f"{SHADOW}.querySelector('.message').textContent.includes('policy of this page')")
-    page.wait_for_timeout(300)
+    drawn(page)
     assert page.evaluate(f"{PANEL}.hasAttribute('before')"), "no new run: what is there stays marked"
     with page.expect_download() as info:
         save.click()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from laboratory import BYTES, finished, floats
+from laboratory import BYTES, drawn, finished, floats
 
 import trajlib as tl
 from trajlib.companion.early import early_indicators
@@ -174,7 +174,7 @@ def test_figures_fit_a_phone(open_page, name, theme):
     page = open_page(f"<{name}-lead></{name}-lead>", viewport={"width": 360, "height": 700}, reduced_motion="reduce")
     page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
     page.wait_for_function(f"document.querySelector('{name}-lead').data?.ran")
-    page.wait_for_timeout(500)
+    drawn(page, f"{name}-lead")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from laboratory import BYTES, LAB, finished, floats
+from laboratory import BYTES, LAB, drawn, finished, floats
 
 import trajlib as tl
 from trajlib.stability import growth_by_sign
@@ -111,7 +111,7 @@ def test_ladder_lead_keeps_its_state_as_kappa_moves(open_page):
     finished(page, "ladder-lead")
     rest = f"{of('ladder')}.done"
     page.wait_for_function(rest)
-    page.wait_for_timeout(300)
+    drawn(page, "ladder-lead")
     assert page.inner_text("ladder-lead .progress").startswith("κ = 10.00, at rest")
     periods = []
     for way in ("kappa:15,kappa:10", "kappa:5,kappa:10", "kappa:7", "kappa:15"):

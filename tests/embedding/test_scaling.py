@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from trajlib.embedding import scaling as embedding
 from trajlib.embedding.scaling import Embedding, embed_copies, scalar_embedding
@@ -348,3 +349,14 @@ def test_no_network_at_all_can_be_embedded():
     assert embed_copies(np.ones((1, 3, 4, 5)), progress=False).reason.tolist() == ["all equal"]
     with pytest.raises(ValueError, match="k must be at most 5 for 12 snapshots"):
         embed_copies(np.ones((1, 3, 4, 5)), k=6)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 201, 602), (1, 2, 101, 4000)])
+def test_no_bit_depends_on_the_threads_of_blas(shape):
+    x = np.cumsum(np.random.default_rng(0).standard_normal(shape), axis=2)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            e = embed_copies(x, k=2)
+        found.append((e.coordinates.tobytes(), e.separation.tobytes(), e.explained_variance.tobytes()))
+    assert found[0] == found[1]

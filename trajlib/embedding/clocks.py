@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _scale, _validate
+from .._blas import one_thread
 from ..results import Result
 
 __all__ = ["CharacteristicTime", "Decorrelation", "decorrelation_time", "embedding_time", "saturation_time"]
@@ -268,8 +269,9 @@ def decorrelation_time(
     networks = int(np.prod(lead))
     arrays = np.empty((4, networks, m, starts))
     pairs = zip(reference.reshape(networks, steps), copies.reshape(networks, m, steps), strict=True)
-    for out, (a, b) in zip(np.moveaxis(arrays, 1, 0), pairs, strict=True):  # one network's nulls at a time
-        out[:] = _correlations(a, b, window, moves, null, level)
+    with one_thread(m * steps * window):
+        for out, (a, b) in zip(np.moveaxis(arrays, 1, 0), pairs, strict=True):  # one network's nulls at a time
+            out[:] = _correlations(a, b, window, moves, null, level)
     r, lower, upper, p = arrays.reshape(4, *lead, m, starts)
     decorrelated = (lower <= r) & (r <= upper) & (p > 1 - level) & (np.abs(r) < max_r)
     centres = np.arange(starts) + (window - 1) / 2

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _scale, _validate
+from .._blas import one_thread
 from ..progress import progress_bar
 from ..results import Result
 
@@ -314,6 +315,11 @@ def _checked(snapshots, k, method, towards, seed) -> tuple[np.ndarray, int]:
 def _embed(snapshots: np.ndarray, k: int, method: str, towards: np.ndarray | None, seed: int) -> tuple[Embedding, int]:
     """The embedding, and how many of its k directions stand out from rounding."""
     x, n = _checked(snapshots, k, method, towards, seed)
+    with one_thread(x.size):
+        return _embedded(x, n, k, method, towards, seed)
+
+
+def _embedded(x, n, k, method, towards, seed):
     p, e = x.shape[-1], 0
     mean, total = _moments(x, n)
     if not TINY < total < np.inf:  # squares overflow or vanish
@@ -397,7 +403,7 @@ def _project(a: np.ndarray, b: np.ndarray, components: np.ndarray) -> np.ndarray
     k, p = components.shape
     lead = np.broadcast_shapes(a.shape, b.shape)[:-1]
     out = np.zeros((*lead, k))
-    with np.errstate(over="ignore", invalid="ignore"):
+    with one_thread(a.size), np.errstate(over="ignore", invalid="ignore"):
         for c in _columns(out[..., 0].size, p, BLOCK):
             difference = a[..., c] - b[..., c]
             out += (difference.reshape(-1, difference.shape[-1]) @ components[:, c].T).reshape(out.shape)

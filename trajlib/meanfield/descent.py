@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
+from .._blas import one_thread
 from ..results import Result
-from ._threads import one_thread
 from .correlated import Covariance, covariance_of, data
 from .model import Setting, moderate
 from .paths import PathFlow

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from .. import _validate
+from .._blas import one_thread
 from ..dynamics.diagonal import check_data
 from ..ensembles import Interrupted
 from ..progress import progress_bar
 from ..results import Result
-from ._threads import one_thread
 from .correlated import covariance_of, data
 from .model import Setting, check_size, moderate, report_times
 from .stabilized import integrate

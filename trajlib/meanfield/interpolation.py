@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _validate
+from .._blas import one_thread
 from ..dynamics.diagonal import check_data
-from ._threads import one_thread
 from .model import check_size, moderate
 
 __all__ = ["flow_limit"]

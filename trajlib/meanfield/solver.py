@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _validate
+from .._blas import one_thread
 from ..ensembles import Interrupted
 from ..progress import progress_bar
 from ..results import Result
-from ._threads import one_thread
 from .correlated import Covariance
 from .model import Setting, report_times
 from .paths import PathFlow

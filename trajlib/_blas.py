@@ -1,5 +1,5 @@
 """One thread of BLAS where products are too small to be worth sharing: on a busy machine threads that wait for each other cost most of
-the time, and on an idle one they save none.
+the time, and on an idle one they save none; nor do the last bits then depend on how many there are.
 """
 
 from __future__ import annotations
