@@ -47,14 +47,19 @@ def one_thread_of_blas():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Mark what is about the pages as readers get them. With several workers the long must not be the last: chapters come first, then the
-    files that hold something slow or a browser."""
+    """Mark what is about the pages as readers get them. With several workers the long must not be the last: first comes the book, for which
+    others wait, then the chapters, then the files that hold something slow or a browser."""
     for item in items:
         if {"html", "published", "colab", "browser"} & set(item.fixturenames):
             item.add_marker(pytest.mark.pages)
     if WORKERS > 1:
         long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("pages")}
-        items.sort(key=lambda item: (item.get_closest_marker("chapter") is None, item.path not in long))
+        order = (
+            lambda item: item.path.stem == "test_book",
+            lambda item: item.get_closest_marker("chapter"),
+            lambda item: item.path in long,
+        )
+        items.sort(key=lambda item: [not first(item) for first in order])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -110,6 +115,10 @@ def wait_until_true(page, expression, *, timeout=120_000, polling=100):
         page.wait_for_timeout(polling)
 
 
+# As root; a process for pictures and one in reserve would only cost time.
+PLAIN = ["--no-sandbox", "--disable-gpu", "--disable-features=SpareRendererForSitePerProcess"]
+
+
 @pytest.fixture(scope="module")
 def browser():
     """Headless Chromium. Where there is none these tests are skipped, but fail where CI is set, as .ci/run does."""
@@ -122,8 +131,9 @@ def browser():
     if program is None:
         missing("needs Chromium (Debian: apt install chromium)")
     sync_api.Page.wait_for_function = wait_until_true
+    sync_api.expect.set_options(timeout=120_000)  # for a machine that has much else to do, as below
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program, args=PLAIN)
         yield browser
         browser.close()
 
